@@ -1,0 +1,1 @@
+"""Madang turns a community's posts into a chat with checked citations."""

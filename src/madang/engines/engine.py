@@ -1,0 +1,87 @@
+"""What generates text: the contract of every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+Feature = Literal["grammar", "json_schema", "logprobs"]
+
+
+class EngineError(Exception):
+    """The engine could not do what it was asked; the message is one sentence for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A piece of generated text; `logprob` is natural, or none where the engine gives none."""
+
+    text: str
+    logprob: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to generate. `deadline_s` bounds the whole generation; a late one is cut, not an error.
+
+    `grammar` is GBNF and only allowed where the engine supports it.
+    """
+
+    max_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+    grammar: str | None = None
+    json_schema: str | None = None
+    deadline_s: float = 20.0
+
+
+class Engine(Protocol):
+    """Generates text from messages. Thread-safe: several generations may run at once."""
+
+    @property
+    def name(self) -> str:
+        """The model's name, as people should see it."""
+        ...
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and answer together that fit one request."""
+        ...
+
+    def supports(self, feature: Feature) -> bool:
+        """Return whether a feature may be asked for."""
+        ...
+
+    def generate(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Piece]:
+        """Yield pieces as they are generated; closing the iterator ends the generation.
+
+        Raises EngineError where the engine cannot be reached or refuses.
+        """
+        ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the token ids of a text; special tokens in it are read as plain text."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector a text. Raises EngineError where the model has no embeddings."""
+        ...
+
+    def cancel(self) -> None:
+        """End every generation that runs now; their iterators stop within a second."""
+        ...
+
+    def close(self) -> None:
+        """Give back memory, threads and sockets. Calling it again is harmless."""
+        ...
