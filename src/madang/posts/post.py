@@ -105,7 +105,7 @@ _FIELDS: Final = tuple(field.name for field in fields(Post))
 
 
 def clean_text(text: str) -> str:
-    """Return text in NFC, without NUL and lone surrogates, with line feeds as the only line ends."""
+    """Return text in NFC, without NUL and lone surrogates and with only line feeds."""
     if not text.isascii():
         text = text.encode("utf-8", "ignore").decode("utf-8")
         text = unicodedata.normalize("NFC", text)
