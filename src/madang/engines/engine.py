@@ -33,7 +33,8 @@ class Piece:
 class Sampling:
     """How to generate. `deadline_s` bounds the whole generation; a late one is cut, not an error.
 
-    `grammar` is GBNF and only allowed where the engine supports it.
+    `grammar` is GBNF, `json_schema` a JSON schema as text; each of them and `logprobs` may only
+    be set where the engine supports it, and only one of `grammar` and `json_schema` at a time.
     """
 
     max_tokens: int = 256
@@ -43,6 +44,7 @@ class Sampling:
     stop: tuple[str, ...] = ()
     grammar: str | None = None
     json_schema: str | None = None
+    logprobs: bool = False
     deadline_s: float = 20.0
 
 
@@ -52,6 +54,11 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """The model's name, as people should see it."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """Whether messages leave this machine on their way to the model."""
         ...
 
     @property
@@ -66,12 +73,17 @@ class Engine(Protocol):
     def generate(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Piece]:
         """Yield pieces as they are generated; closing the iterator ends the generation.
 
-        Raises EngineError where the engine cannot be reached or refuses.
+        The content of a message is text and nothing else: what looks like a control token of
+        the model in it is not one. Raises ValueError for a feature that is not supported, and
+        EngineError where the engine cannot be reached or refuses.
         """
         ...
 
     def tokenize(self, text: str) -> list[int]:
-        """Return the token ids of a text; special tokens in it are read as plain text."""
+        """Return the token ids of a text; control tokens in it are read as plain text.
+
+        Raises EngineError where the engine does not tell its tokens.
+        """
         ...
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
