@@ -1,0 +1,398 @@
+"""The verbs."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sqlite3
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import click
+import typer
+
+from madang.answer import Finished, Request, SentenceChecked, Turn
+from madang.cli import batch
+from madang.cli.output import (
+    answer_lines,
+    ingest_line,
+    post_line,
+    print_json,
+    progress_bar,
+    say,
+)
+from madang.engines import EngineError
+from madang.home import Home, StoppedError, ingest_sample, locate, remove_sample
+from madang.home.brake import Brake
+from madang.posts import DamagedLogError, NewerLogError
+from madang.search import Filters
+
+app = typer.Typer(
+    name="madang",
+    help="A community's posts become a chat whose every sentence can be opened.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+consent_app = typer.Typer(help="What may be done with a post, and by whose word.")
+app.add_typer(consent_app, name="consent", no_args_is_help=True)
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help="The home folder; else MADANG_HOME, else .madang here."),
+]
+ModelOption = Annotated[
+    str | None,
+    typer.Option("--model", help="A GGUF file, or the URL of an OpenAI-compatible server."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+BatchOption = Annotated[
+    Path | None, typer.Option("--batch", help="JSON lines to work through, loading once.")
+]
+OutOption = Annotated[Path | None, typer.Option("--out", help="Where the batch's results go.")]
+HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+PortOption = Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")]
+WorkersOption = Annotated[int, typer.Option(min=1, help="Answers that are made at once.")]
+QueueOption = Annotated[int, typer.Option(min=0, help="Questions that may wait.")]
+
+
+@app.command()
+def up(
+    posts: Annotated[
+        list[Path] | None, typer.Argument(help="Archives or files of posts; else the sample.")
+    ] = None,
+    home: HomeOption = None,
+    model: ModelOption = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8080,
+    workers: WorkersOption = 2,
+    queue: QueueOption = 32,
+) -> None:
+    """Read posts and serve the chat page. Without posts, the sample community is read."""
+    with Home(home, model=model) as opened:
+        if posts:
+            removed = remove_sample(opened)
+            if removed:
+                say(f"the sample community was removed ({removed} posts)")
+            for path in posts:
+                with progress_bar(path.name) as progress:
+                    report = opened.ingest(path, progress=progress)
+                say(ingest_line(path.name, report))
+        elif opened.log.last_seq == 0:
+            say(ingest_line("sample community", ingest_sample(opened)))
+        _serve(opened, host, port, workers, queue)
+
+
+@app.command()
+def serve(
+    home: HomeOption = None,
+    model: ModelOption = None,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8080,
+    workers: WorkersOption = 2,
+    queue: QueueOption = 32,
+) -> None:
+    """Serve the chat page and the API over the posts that the home holds."""
+    with Home(home, model=model) as opened:
+        _serve(opened, host, port, workers, queue)
+
+
+@app.command()
+def ingest(
+    path: Annotated[Path, typer.Argument(help="An archive, file or folder of posts.")],
+    home: HomeOption = None,
+    source: Annotated[
+        str | None, typer.Option(help="Makes the ids of this file unique: NAME:id.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option("--map", help="field=column,… such as text=review,id=review_id")
+    ] = None,
+    grant: Annotated[
+        str | None, typer.Option(help="Purposes that are granted: search,ground,embed,train,…")
+    ] = None,
+    basis: Annotated[str | None, typer.Option(help="Why these purposes may be granted.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Read posts into the home. Reading the same file twice changes nothing."""
+    with Home(home) as opened:
+        with progress_bar(path.name) as progress:
+            report = opened.ingest(
+                path,
+                source=source,
+                columns=batch.parse_map(columns),
+                grant=grant,
+                basis=basis,
+                progress=progress,
+            )
+        if as_json:
+            print_json(report.to_dict())
+        else:
+            say(ingest_line(path.name, report))
+
+
+@app.command()
+def search(
+    query: Annotated[
+        str | None, typer.Argument(help="Words, and from: since: until: lang:")
+    ] = None,
+    home: HomeOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 10,
+    newest: Annotated[bool, typer.Option("--newest", help="Newest first.")] = False,
+    author: Annotated[list[str] | None, typer.Option(help="Only posts of this author.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Only posts from this day on.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only posts before this day.")] = None,
+    lang: Annotated[list[str] | None, typer.Option(help="Only posts in this language.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only posts of this source.")] = None,
+    thread: Annotated[str | None, typer.Option(help="Only posts of this thread.")] = None,
+    batch_file: BatchOption = None,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find posts."""
+    with Home(home) as opened:
+        opened.catch_up()
+        if batch_file is not None:
+            _run_batch(batch_file, out, batch.search_line(opened, limit), as_json)
+            return
+        if query is None:
+            raise ValueError("say what to search for, or give --batch FILE")
+        result = opened.search(
+            query,
+            limit=limit,
+            filters=Filters(
+                authors=tuple(author or ()),
+                langs=tuple(lang or ()),
+                sources=tuple(source or ()),
+                since=_utc(since),
+                until=_utc(until),
+                thread=thread,
+            ),
+            order="newest" if newest else "relevance",
+        )
+        if as_json:
+            print_json(result.to_dict())
+            return
+        for hit in result.hits:
+            typer.echo(post_line(hit.post))
+        say(f"{len(result.hits)} posts in {result.took_ms:.1f} ms")
+
+
+@app.command()
+def ask(
+    question: Annotated[
+        str | None, typer.Argument(help="A question, in Korean or English.")
+    ] = None,
+    home: HomeOption = None,
+    model: ModelOption = None,
+    only: Annotated[list[str] | None, typer.Option(help="Cite only this post.")] = None,
+    batch_file: BatchOption = None,
+    out: OutOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a question from the posts, with citations that were checked."""
+    with Home(home, model=model) as opened:
+        opened.catch_up()
+        if batch_file is not None:
+            _run_batch(batch_file, out, batch.ask_line(opened), as_json)
+            return
+        if question is None:
+            raise ValueError("say what to ask, or give --batch FILE")
+        answer = opened.ask(question, only=tuple(only) if only else None)
+        if as_json:
+            print_json(answer.to_dict())
+            return
+        if opened.engine_problem:
+            say(f"answers are quoted from posts: {opened.engine_problem}")
+        for line in answer_lines(answer):
+            typer.echo(line)
+
+
+@app.command()
+def chat(home: HomeOption = None, model: ModelOption = None) -> None:
+    """Talk in the terminal; an empty line or Ctrl-D ends it. An AI answers."""
+    with Home(home, model=model) as opened:
+        opened.catch_up()
+        say("An AI answers, from the posts of this home. AI가 이 마당의 글로 답합니다.")
+        history: tuple[Turn, ...] = ()
+        while question := _prompt():
+            for step in opened.steps(Request(question, history)):
+                if isinstance(step, Finished):
+                    for line in answer_lines(step.answer):
+                        typer.echo(line)
+                    history = (
+                        *history,
+                        Turn("user", question),
+                        Turn("assistant", step.answer.text),
+                    )
+                elif isinstance(step, SentenceChecked):
+                    say("…")
+            typer.echo("")
+
+
+@app.command()
+def forget(
+    post: Annotated[str | None, typer.Argument(help="The id of the post.")] = None,
+    author: Annotated[str | None, typer.Option(help="Every post of this author instead.")] = None,
+    source: Annotated[str | None, typer.Option(help="Where that author writes.")] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Erase a post, or an author, for good; importing it again does not bring it back."""
+    if (post is None) == (author is None):
+        raise ValueError("name one post, or one author with --author")
+    with Home(home) as opened:
+        if post is not None:
+            outcome = opened.forget(post)
+        else:
+            assert author is not None
+            outcome = opened.forget_author(author, source)
+        if as_json:
+            print_json({"post": post, "author": author, "outcome": outcome})
+        else:
+            say("it was erased before" if outcome == "unchanged" else "erased")
+
+
+@consent_app.command("explain")
+def consent_explain(
+    post: Annotated[str, typer.Argument(help="The id of the post.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say of each purpose whether the post may be used for it, and which signal decided."""
+    with Home(home) as opened:
+        try:
+            decisions = opened.explain(post)
+        except KeyError:
+            raise ValueError(f"the home holds no post {post}") from None
+        if as_json:
+            print_json(
+                {
+                    "post": post,
+                    "purposes": {
+                        one.purpose: {"allowed": one.allowed, "because": one.because}
+                        for one in decisions
+                    },
+                }
+            )
+            return
+        for one in decisions:
+            typer.echo(f"{one.purpose:7} {'yes' if one.allowed else 'no':4} {one.because}")
+
+
+@consent_app.command("refuse")
+def consent_refuse(
+    author: Annotated[str, typer.Argument(help="Whose word it is.")],
+    purposes: Annotated[str, typer.Argument(help="train,ground,…")],
+    source: Annotated[str | None, typer.Option(help="Where the author writes.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Record that an author refuses purposes, for all their posts, past and future."""
+    _consent(home, author, purposes, source, allowed=False)
+
+
+@consent_app.command("allow")
+def consent_allow(
+    author: Annotated[str, typer.Argument(help="Whose word it is.")],
+    purposes: Annotated[str, typer.Argument(help="train,ground,…")],
+    source: Annotated[str | None, typer.Option(help="Where the author writes.")] = None,
+    home: HomeOption = None,
+) -> None:
+    """Record that an author no longer refuses purposes."""
+    _consent(home, author, purposes, source, allowed=True)
+
+
+@app.command()
+def rebuild(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Make the search index again from the log."""
+    with Home(home) as opened:
+        posts = opened.rebuild()
+        if as_json:
+            print_json({"posts": posts})
+        else:
+            say(f"{posts:,} posts indexed")
+
+
+@app.command()
+def stop(home: HomeOption = None) -> None:
+    """Pull the emergency brake: within a second nothing is generated any more."""
+    Brake(locate(home).brake).pull()
+    say("stopped; `madang start` ends that")
+
+
+@app.command()
+def start(home: HomeOption = None) -> None:
+    """Release the emergency brake."""
+    Brake(locate(home).brake).release()
+    say("answering again")
+
+
+def main() -> NoReturn:
+    """Run the command line; errors are one sentence and a non-zero exit."""
+    logging.basicConfig(level=logging.WARNING, format="madang: %(message)s")
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    try:
+        status = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except (DamagedLogError, NewerLogError, StoppedError, EngineError) as error:
+        _fail(str(error))
+    except sqlite3.DatabaseError as error:
+        _fail(f"the log could not be read or written ({error}); is the disk full or damaged?")
+    except FileNotFoundError as error:
+        _fail(f"{error.filename}: there is no such file")
+    except (ValueError, TimeoutError, OSError) as error:
+        _fail(str(error))
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(sentence: str) -> NoReturn:
+    say(f"madang: {sentence}")
+    sys.exit(1)
+
+
+def _serve(home: Home, host: str, port: int, workers: int, queue: int) -> None:
+    # Only serving needs the web framework, and importing it takes as long as a search.
+    from madang.server import serve as serve_home
+
+    serve_home(
+        home,
+        host=host,
+        port=port,
+        workers=workers,
+        queue=queue,
+        on_listening=lambda url: say(f"madang is at {url}  (Ctrl-C ends it)"),
+    )
+
+
+def _consent(
+    home: Path | None, author: str, purposes: str, source: str | None, *, allowed: bool
+) -> None:
+    with Home(home) as opened:
+        outcome = opened.consent(author, batch.parse_purposes(purposes, allowed), source)
+        say("nothing changed" if outcome == "unchanged" else "recorded")
+
+
+def _run_batch(path: Path, out: Path | None, work: batch.Work, as_json: bool) -> None:
+    if out is None:
+        raise ValueError("say where the results go: --out FILE")
+    summary: dict[str, Any] = batch.run(path, out, work)
+    if as_json:
+        print_json(summary)
+    else:
+        say(f"{summary['lines']:,} lines in {summary['seconds']:.1f} s, in {out}")
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.replace(tzinfo=UTC)
+
+
+def _prompt() -> str:
+    try:
+        return input("> ").strip()
+    except EOFError:
+        return ""

@@ -1,0 +1,1 @@
+"""What answering needs of the log and the index, and nothing more of them."""
