@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import chain
 from operator import add
 from threading import Lock
 from typing import Final, NamedTuple
@@ -43,7 +42,12 @@ def tokens(text: str) -> list[Token]:
 
 def terms(text: str) -> list[str]:
     """Return the terms of a text: those of `tokens`, in the same order, faster."""
-    return list(chain.from_iterable(map(_chunk_terms, text.split())))
+    return joined_terms(text).split()
+
+
+def joined_terms(text: str) -> str:
+    """Return the terms of a text in one string, with spaces between; no term holds a space."""
+    return " ".join(map(_joined_chunk, text.split()))
 
 
 def query_terms(text: str) -> list[str]:
@@ -55,7 +59,7 @@ def query_terms(text: str) -> list[str]:
     for chunk in text.split():
         if _asks(chunk):
             continue
-        telling += _chunk_terms(chunk)
+        telling += _joined_chunk(chunk).split()
     return list(dict.fromkeys(telling or terms(text)))
 
 
@@ -293,51 +297,55 @@ def _cut(term: str) -> str:
     return term[:LONGEST_TERM]
 
 
-class _Stems(dict[str, str]):
-    """Word → term, for the words seen lately. Snowball is by far the dearest step."""
+class _Memo(dict[str, str]):
+    """What was computed lately, in two generations: when the young one is full, the old one goes.
+
+    A lookup that succeeds costs no Python call, which is what the speed of `terms` rests on.
+    """
 
     limit: Final = 1 << 16
 
-    def __init__(self) -> None:
-        self._stemmer = Stemmer.Stemmer("english", 0)
-        self._lock = Lock()
+    def __init__(self, compute: Callable[[str], str]) -> None:
+        self._compute = compute
+        self._old: dict[str, str] = {}
 
-    def __missing__(self, word: str) -> str:
-        folded = fold(word)[:LONGEST_TERM]
-        if folded.isascii():
-            # A stemmer keeps its buffer between calls and is not safe among threads.
-            with self._lock:
-                folded = self._stemmer.stemWord(folded)
-        if len(self) >= self.limit:
-            self.clear()
-        self[word] = folded
-        return folded
-
-
-class _ChunkTerms(dict[str, tuple[str, ...]]):
-    """Chunk between spaces → its terms, for the short chunks seen lately."""
-
-    limit: Final = 1 << 16
-    longest: Final = 24
-
-    def __missing__(self, chunk: str) -> tuple[str, ...]:
-        # Nine chunks of ten are one plain word between marks; the pattern is not needed for them.
-        word = chunk.strip(_EDGES)
-        found: tuple[str, ...]
-        if word.isascii() and word.isalpha():
-            found = (_word(word),)
-        elif _SYLLABLES.fullmatch(word):
-            found = tuple(map(add, word, word[1:])) or (word,)
-        else:
-            found = tuple([term for term, _, _ in _chunk_tokens(chunk)])
-        if len(chunk) <= self.longest:
+    def __missing__(self, key: str) -> str:
+        value = self._old.get(key)
+        if value is None:
+            value = self._compute(key)
+        if len(key) <= _LONGEST_REMEMBERED:
             if len(self) >= self.limit:
+                self._old = self.copy()
                 self.clear()
-            self[chunk] = found
-        return found
+            self[key] = value
+        return value
 
 
+_LONGEST_REMEMBERED: Final = 24
 _EDGES: Final = "\"'().,:;!?~…“”‘’"
 _SYLLABLES: Final = re.compile("[\uac00-\ud7a3]+")
-_word: Final = _Stems().__getitem__
-_chunk_terms: Final = _ChunkTerms().__getitem__
+_STEMMER: Final = Stemmer.Stemmer("english", 0)
+# A stemmer keeps its buffer between calls and is not safe among threads.
+_STEMMING: Final = Lock()
+
+
+def _stem(word: str) -> str:
+    folded = fold(word)[:LONGEST_TERM]
+    if not folded.isascii():
+        return folded
+    with _STEMMING:
+        return str(_STEMMER.stemWord(folded))
+
+
+def _join_chunk(chunk: str) -> str:
+    # Most chunks are one plain word between marks; the pattern is not needed for them.
+    word = chunk.strip(_EDGES)
+    if word.isascii() and word.isalpha():
+        return _word(word)
+    if _SYLLABLES.fullmatch(word):
+        return " ".join(map(add, word, word[1:])) or word
+    return " ".join([term for term, _, _ in _chunk_tokens(chunk)])
+
+
+_word: Final = _Memo(_stem).__getitem__
+_joined_chunk: Final = _Memo(_join_chunk).__getitem__
