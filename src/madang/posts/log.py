@@ -119,9 +119,14 @@ class PostLog:
     def truncate(self) -> bool:
         """Empty the write-ahead log, where erased bytes may still stand.
 
-        Returns false where another process is reading or writing; call it again then.
+        Returns false where another connection is reading or writing; call it again then.
         """
-        (busy, _, _) = self._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        connection = self._connection()
+        connection.execute("PRAGMA busy_timeout = 100")
+        try:
+            (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {schema.BUSY_SECONDS * 1000}")
         return not busy
 
     @contextmanager

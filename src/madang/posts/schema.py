@@ -11,6 +11,9 @@ from typing import Final
 # "mdng": tells our file from any other SQLite database.
 APPLICATION_ID: Final = 0x6D646E67
 
+# How long a writer waits for another one.
+BUSY_SECONDS: Final = 30
+
 # One script for each version; version n is reached by running the n-th. Scripts that have been
 # released are never changed, new ones are added at the end.
 MIGRATIONS: Final[tuple[str, ...]] = (
@@ -93,7 +96,9 @@ def connect(path: Path) -> sqlite3.Connection:
     """Open an existing log. Raises DamagedLogError or NewerLogError where it cannot be used."""
     if path.stat().st_size == 0:
         raise _damaged(path, "the file is empty")
-    connection = sqlite3.connect(path, isolation_level=None, timeout=30, cached_statements=256)
+    connection = sqlite3.connect(
+        path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256
+    )
     try:
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA synchronous = FULL")
