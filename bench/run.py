@@ -1,0 +1,70 @@
+"""Run every benchmark and write bench/RESULTS.md.
+
+    make bench
+
+What stands below the line `<!-- by hand -->` is kept: what was tried, and why a figure falls short.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from measuring import ROOT, SHARED
+
+RESULTS = ROOT / "bench" / "RESULTS.md"
+BY_HAND = "<!-- by hand -->"
+
+SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Import, store and index", ("importing.py",)),
+    ("Search: speed", ("search_speed.py",)),
+    ("Search: recall", ("search_recall.py",)),
+    ("From a write to a hit, from a deletion to nothing", ("freshness.py",)),
+    ("Asking: time to sources and to the first quoted sentence", ("asking.py",)),
+    ("Answers: the sample's questions that were set aside", ("answers.py", "--held")),
+    ("Answers: real questions, half with their post withheld", ("answers_baseline.py",)),
+    ("Memory of the server with the embedded model", ("serving_memory.py",)),
+)
+
+
+def main() -> None:
+    """Run all, or the sections whose script is named, and keep the others as they are."""
+    chosen = set(sys.argv[1:])
+    kept, by_hand = _before()
+    parts = [
+        "# Results\n\nTaken by `make bench`; each table names its command. The machine is shared "
+        "and noisy: compare figures of one table, which were taken side by side, and read the "
+        "spread.\n"
+    ]
+    if not SHARED.exists():
+        parts.append("The real posts were absent: every figure here is of the sample.\n")
+    for title, command in SECTIONS:
+        body = kept.get(title, "not run\n")
+        if not chosen or command[0] in chosen:
+            print(f"{title} …", file=sys.stderr, flush=True)
+            body = _run(command)
+        parts.append(f"## {title}\n\n{body}")
+    RESULTS.write_text("\n".join(parts) + f"\n{BY_HAND}\n{by_hand}", "utf-8")
+
+
+def _run(command: tuple[str, ...]) -> str:
+    script = ROOT / "bench" / command[0]
+    done = subprocess.run(
+        [sys.executable, str(script), *command[1:]], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{command[0]} ended with status {done.returncode}")
+    return f"`python bench/{' '.join(command)}`\n\n{done.stdout.strip()}\n"
+
+
+def _before() -> tuple[dict[str, str], str]:
+    """Return the sections of the last results by title, and what was written by hand."""
+    if not RESULTS.exists():
+        return {}, ""
+    text, _, by_hand = RESULTS.read_text("utf-8").partition(f"{BY_HAND}\n")
+    sections = (part.partition("\n") for part in text.split("\n## ")[1:])
+    return {title: body.lstrip("\n") for title, _, body in sections}, by_hand
+
+
+if __name__ == "__main__":
+    main()
