@@ -75,10 +75,11 @@ export async function* ask(messages, signal) {
   throw new Failure("offline");
 }
 
+/** Nothing goes into the browser's cache: what it holds would outlive a deletion. */
 async function send(path, options) {
   let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", ...options });
+    response = await fetch(path, { cache: "no-store", ...options });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Failure("offline");

@@ -1,6 +1,6 @@
 // The conversation that is open: asks, stops, asks again, keeps and restores.
 
-import { afterChunk, NOTHING, plainText, shown } from "./answer.js";
+import { afterChunk, NOTHING, numbers, plainText, shown } from "./answer.js";
 import { ask, Failure, fetchPosts } from "./api.js";
 import { inNextFrame } from "./frames.js";
 import { message } from "./i18n.js";
@@ -35,7 +35,7 @@ export class Chat {
   /** Ask a question; false while another one is being answered. */
   ask(question) {
     if (this.#running) return false;
-    const turn = { question, asked: new Date().toISOString(), status: "waiting", failure: null, answer: NOTHING };
+    const turn = newTurn({ question, asked: now(), kept: null });
     this.#conversation.turns.push(turn);
     this.#add(turn).scrollIntoView({ block: "start" });
     store.setOpenId(this.id);
@@ -61,20 +61,24 @@ export class Chat {
     const kept = store.keptConversation(id);
     if (!kept) return false;
     this.stop();
-    const conversation = { id, turns: kept.turns.map(beforeRestoring) };
+    const conversation = { id, turns: kept.turns.map(newTurn) };
+    for (const turn of conversation.turns) turn.status = turn.kept ? "restoring" : "stopped";
     this.#show(conversation);
     store.setOpenId(id);
     this.#log.lastElementChild?.scrollIntoView({ block: "start", behavior: "instant" });
-    const posts = await fetchPosts(kept.turns.flatMap(store.postsOf)).catch(() => null);
+    const posts = await fetchPosts(conversation.turns.flatMap(({ kept }) => store.postsOf(kept))).catch(() => null);
     if (this.#conversation !== conversation) return true;
-    conversation.turns.forEach((turn, index) => {
-      if (turn.status !== "restoring") return;
-      if (posts) Object.assign(turn, store.restoreTurn(kept.turns[index], posts));
-      else Object.assign(turn, { status: "failed", failure: new Failure("offline") });
-      this.#draw(turn);
-    });
-    if (posts) store.keepConversation(conversation);
+    for (const turn of conversation.turns.filter(({ status }) => status === "restoring")) {
+      if (!posts) this.#change(turn, { status: "failed", failure: new Failure("offline") });
+      else this.#restore(turn, posts);
+    }
+    for (const [post, found] of posts ?? []) if (found === null) this.forgetPost(post);
     return true;
+  }
+
+  #restore(turn, posts) {
+    const status = turn.kept.stopped ? "stopped" : "done";
+    this.#change(turn, { status, answer: store.restoreAnswer(turn.kept, posts, turn.asked) });
   }
 
   /** Look again for posts that were deleted since this page got them. */
@@ -88,8 +92,8 @@ export class Chat {
   forgetPost(id) {
     const touched = this.#conversation.turns.filter(({ answer }) => answer.sources.some((one) => one.id === id));
     for (const turn of touched) {
-      turn.answer = withoutPost(turn.answer, id);
-      this.#draw(turn);
+      const kept = turn.kept && store.withoutPost(turn.kept, id);
+      this.#change(turn, { answer: withoutPost(turn.answer, id), kept });
     }
     if (touched.length > 0) store.keepConversation(this.#conversation);
   }
@@ -132,7 +136,7 @@ export class Chat {
     const running = new AbortController();
     this.#running = running;
     this.#on.busy(true);
-    this.#change(turn, { status: "waiting", failure: null, answer: NOTHING, asked: new Date().toISOString() });
+    this.#change(turn, newTurn({ question: turn.question, asked: now(), kept: null }));
     store.keepConversation(conversation);
     try {
       await this.#receive(turn, messagesFor(conversation.turns, turn), running.signal);
@@ -143,12 +147,22 @@ export class Chat {
       else this.#change(turn, { status: "failed", failure: asFailure(error), answer });
     }
     if (turn.failure) this.#fail(turn.failure);
-    // A conversation that was deleted meanwhile is not kept again.
-    if (store.keptConversation(conversation.id)) store.keepConversation(conversation);
     if (this.#running === running) {
       this.#running = null;
       this.#on.busy(false);
     }
+    await this.#keepAnswer(conversation, turn);
+  }
+
+  /** Keep an answer once the posts that it cites are there to be referred to. */
+  async #keepAnswer(conversation, turn) {
+    const { answer } = turn;
+    const posts = await fetchPosts(numbers(answer).keys()).catch(() => null);
+    if (posts === null || answer !== turn.answer || answer.sentences.length === 0) return;
+    turn.kept = { ...store.keepable(answer, posts), stopped: turn.status !== "done" };
+    // A conversation that was deleted meanwhile is not kept again.
+    if (store.keptConversation(conversation.id)) store.keepConversation(conversation);
+    for (const [id, post] of posts) if (post === null) this.forgetPost(id);
   }
 
   /** Receive one answer; where the server is busy, wait as long as it says and ask again. */
@@ -190,9 +204,12 @@ export class Chat {
   }
 }
 
-function beforeRestoring(kept) {
-  const status = kept.answer ? "restoring" : kept.status;
-  return { question: kept.question, asked: kept.asked, status, failure: null, answer: NOTHING };
+function newTurn({ question, asked, kept }) {
+  return { question, asked, kept, status: "waiting", failure: null, answer: NOTHING };
+}
+
+function now() {
+  return new Date().toISOString();
 }
 
 /** What is sent: the question with the last turns before it that have an answer. */

@@ -1,6 +1,6 @@
 // The menu of past conversations, kept in this browser only.
 
-import { drawing, element } from "./dom.js";
+import { drawing, element, time } from "./dom.js";
 import { say } from "./i18n.js";
 import { forgetAll, forgetConversation, listConversations } from "./store.js";
 
@@ -53,7 +53,7 @@ export function conversationsMenu(dialog, { onOpen, onForgotten, openedId }) {
         },
       },
       element("span", { class: "title", dir: "auto" }, title),
-      element("time", { datetime: new Date(updated).toISOString() }),
+      time(new Date(updated).toISOString()),
     );
     const forget = element(
       "button",

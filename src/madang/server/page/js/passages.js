@@ -19,7 +19,7 @@ export function showPassages(body, items, context) {
     row.remove();
     if (!passage.querySelector(".sentence")) passage.remove();
   }
-  for (const item of items.slice(same)) passageFor(body, item, context).append(rowOf(item, context));
+  for (const item of items.slice(same)) passageFor(body, item).append(rowOf(item, context));
 }
 
 function keyOf({ sentence, provisional }) {
@@ -27,7 +27,7 @@ function keyOf({ sentence, provisional }) {
   return JSON.stringify([kind, text, html, state, provisional, citations.map(({ post, n }) => [post, n])]);
 }
 
-function passageFor(body, { sentence, provisional }, { abstained }) {
+function passageFor(body, { sentence, provisional }) {
   const kind = sentence.kind;
   const last = body.lastElementChild;
   if (last?.dataset.kind === kind && last.dataset.provisional === String(provisional)) return last;
@@ -35,7 +35,7 @@ function passageFor(body, { sentence, provisional }, { abstained }) {
   const passage = element(
     "div",
     { class: `passage ${kind}`, "data-kind": kind, "data-provisional": String(provisional) },
-    abstained ? null : element("p", { class: "kind", say: key }),
+    element("p", { class: "kind", say: key }),
   );
   body.append(passage);
   return passage;
@@ -57,7 +57,7 @@ function rowOf(item, context) {
 
 function wordsOf({ kind, text, html }) {
   if (kind !== "quoted" && html) return fromMarkup(html);
-  return element("p", {}, text);
+  return element("p", {}, element("bdi", {}, text));
 }
 
 function addCitations(row, sentence, { open, nameOf }) {

@@ -65,7 +65,7 @@ function writer(post) {
 
 function details(post) {
   const line = element("p", { class: "details" });
-  if (post.author && post.author_name) line.append(element("bdi", {}, post.author), " ");
+  if (post.author && post.author_name) line.append(element("bdi", {}, post.author), " · ");
   line.append(time(post.created_at) ?? element("span", { say: "post.undated" }));
   const edited = time(post.edited_at);
   if (edited) line.append(" ", element("span", { say: "post.edited_at" }), " ", edited);

@@ -2,39 +2,45 @@
 // stand. When a post is deleted, nothing of it is left here, and the sentence cannot be restored.
 //
 // A kept sentence is {kind, citations: [{post, start, end, n}], parts}. A part is a string, or
-// [citation, start, end]: code points start to end of what that citation quotes.
+// [citation, start, end]: code points start to end of the post that this citation names.
 
 import { slice } from "./offsets.js";
 
 const SHORTEST_RUN = 2;
 
-/** Write a sentence as references to what it quotes, with the words of its own in between. */
-export function refer(sentence) {
+/** Write a sentence as references to the posts that it cites, with its own words in between. */
+export function refer(sentence, posts) {
   const citations = sentence.citations.map(({ post, start, end, n }) => ({ post, start, end, n }));
-  const quotes = sentence.citations.map((citation) => Array.from(citation.quote));
-  const text = Array.from(sentence.text);
+  if (citations.some(({ post }) => !posts.get(post))) return emptied({ kind: sentence.kind, citations });
+  const texts = citations.map(({ post }) => Array.from(posts.get(post).text));
+  const said = Array.from(sentence.text);
   const parts = [];
   let words = "";
-  for (let at = 0; at < text.length; ) {
-    const run = longestRun(text, at, quotes);
+  for (let at = 0; at < said.length; ) {
+    const run = longestRun(said, at, texts);
     if (run.length < SHORTEST_RUN) {
-      words += text[at];
+      words += said[at];
       at += 1;
       continue;
     }
     if (words) parts.push(words);
     words = "";
-    parts.push([run.quote, run.start, run.start + run.length]);
+    parts.push([run.citation, run.start, run.start + run.length]);
     at += run.length;
   }
   if (words) parts.push(words);
   return { kind: sentence.kind, citations, parts };
 }
 
+/** A kept sentence without any words, as it stays when one of its posts was deleted. */
+export function emptied({ kind, citations }) {
+  return { kind, citations, parts: [] };
+}
+
 /**
- * Restore a kept sentence from posts as they are now: `{...sentence, state}`. The state is "gone"
- * where a post that it needs no longer exists, "edited" where one was changed after `since`
- * (the words at the kept place may be others now), and "whole" otherwise. Only a whole one has
+ * Restore a kept sentence from posts as they are now: `{kind, text, citations, state}`. The state
+ * is "gone" where a post that it needs no longer exists, "edited" where one was changed after
+ * `since` (other words may stand at the kept places), and "whole" otherwise. Only a whole one has
  * text and quotes.
  *
  * `posts` maps an id to the post, or to null where it is gone.
@@ -52,18 +58,18 @@ export function restore(kept, posts, since) {
     quote: slice(cited[index].text, citation.start, citation.end),
   }));
   const text = kept.parts
-    .map((part) => (typeof part === "string" ? part : slice(citations[part[0]].quote, part[1], part[2])))
+    .map((part) => (typeof part === "string" ? part : slice(cited[part[0]].text, part[1], part[2])))
     .join("");
   return { kind: kept.kind, text, citations, state: "whole" };
 }
 
-function longestRun(text, at, quotes) {
-  let best = { quote: 0, start: 0, length: 0 };
-  quotes.forEach((quote, index) => {
-    for (let start = 0; start < quote.length; start += 1) {
+function longestRun(said, at, texts) {
+  let best = { citation: 0, start: 0, length: 0 };
+  texts.forEach((text, citation) => {
+    for (let start = 0; start < text.length; start += 1) {
       let length = 0;
-      while (at + length < text.length && text[at + length] === quote[start + length]) length += 1;
-      if (length > best.length) best = { quote: index, start, length };
+      while (at + length < said.length && said[at + length] === text[start + length]) length += 1;
+      if (length > best.length) best = { citation, start, length };
     }
   });
   return best;

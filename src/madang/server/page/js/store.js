@@ -2,7 +2,7 @@
 // overwrite each other. Posts' words are not kept (see references.js); sources are kept as ids.
 
 import { NOTHING, numbers } from "./answer.js";
-import { refer, restore } from "./references.js";
+import { emptied, refer, restore } from "./references.js";
 
 const PREFIX = "madang.conversation.";
 const OPEN = "madang.open";
@@ -23,9 +23,12 @@ export function listConversations() {
     .sort((a, b) => b.updated - a.updated);
 }
 
-/** Keep a conversation; where the browser's space is full, the oldest others make room. */
+/**
+ * Keep a conversation: of each turn its question and `kept`, its answer as `keepable` made it.
+ * Where the browser's space is full, the oldest others make room.
+ */
 export function keepConversation(conversation) {
-  const turns = conversation.turns.map(keptTurn);
+  const turns = conversation.turns.map(({ question, asked, kept }) => ({ question, asked, kept }));
   if (turns.length === 0) return;
   const title = conversation.turns[0].question.slice(0, TITLE_LENGTH);
   const entry = JSON.stringify({ id: conversation.id, title, updated: Date.now(), turns });
@@ -63,39 +66,38 @@ export function setOpenId(id) {
   else sessionStorage.removeItem(OPEN);
 }
 
-/** A kept conversation as it was written, or null; `restoreTurn` gives its turns their words. */
+/** A kept conversation as it was written, or null; `restoreAnswer` gives its answers their words. */
 export function keptConversation(id) {
   return read(PREFIX + id);
 }
 
-/** The ids of the posts that a kept turn names. */
+/** The ids of the posts that a kept answer names. */
 export function postsOf(kept) {
-  return kept.answer ? kept.answer.sources : [];
+  return kept?.sources ?? [];
 }
 
-/** A turn as it can be shown now, from the posts that still exist. */
-export function restoreTurn(kept, posts) {
-  const turn = { question: kept.question, asked: kept.asked, status: kept.status, failure: null };
-  if (!kept.answer) return { ...turn, answer: NOTHING };
-  const sentences = kept.answer.sentences.map((one) => restore(one, posts, kept.asked));
-  const sources = kept.answer.sources.map((id) => sourceOf(id, posts.get(id)));
-  return { ...turn, answer: { ...NOTHING, ...kept.answer, sentences, sources } };
-}
-
-function keptTurn({ question, asked, status, answer }) {
-  const settled = ["done", "stopped"].includes(status);
-  if (!settled) return { question, asked, status: "stopped", answer: null };
-  const { route, abstained, asOf, engine, finished } = answer;
+/** A settled answer as it may be kept, given the posts that it cites (null where one is gone). */
+export function keepable(answer, posts) {
+  const { route, abstained, asOf, engine } = answer;
   const cited = numbers(answer);
-  const sentences = answer.sentences.map(refer);
-  const sources = answer.sources.map((source) => source.id).filter((id) => answer.abstained || cited.has(id));
+  const sentences = answer.sentences.map((sentence) => refer(sentence, posts));
+  const sources = answer.sources.map(({ id }) => id).filter((id) => abstained || cited.has(id));
+  // The words of an answer that cites nothing are the model's own, so their rendering may stay.
   const html = cited.size > 0 ? null : answer.html;
-  return {
-    question,
-    asked,
-    status,
-    answer: { route, abstained, asOf, engine, finished, html, sentences, sources },
-  };
+  return { route, abstained, asOf, engine, html, sentences, sources };
+}
+
+/** A kept answer after a post was deleted. */
+export function withoutPost(kept, id) {
+  const needs = (sentence) => sentence.citations.some(({ post }) => post === id);
+  return { ...kept, sentences: kept.sentences.map((one) => (needs(one) ? emptied(one) : one)) };
+}
+
+/** An answer as it can be shown now, from the posts that still exist. */
+export function restoreAnswer(kept, posts, since) {
+  const sentences = kept.sentences.map((one) => restore(one, posts, since));
+  const sources = kept.sources.map((id) => sourceOf(id, posts.get(id)));
+  return { ...NOTHING, ...kept, sentences, sources, finished: true };
 }
 
 function sourceOf(id, post) {

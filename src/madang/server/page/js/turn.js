@@ -52,7 +52,6 @@ export function turnView(turn, { openPost, retry, about }) {
     root.dataset.status = status;
     root.classList.toggle("abstained", answer.abstained);
     showPassages(body, itemsOf(answer), {
-      abstained: answer.abstained,
       nameOf: (id) => names.get(id) ?? "",
       open: (id, citations) => openPost(id, citations),
     });
