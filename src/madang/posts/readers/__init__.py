@@ -21,7 +21,8 @@ from typing import Final, Protocol
 from madang.posts.readers import csv_table, json_lines, mastodon_archive, x_archive
 from madang.posts.readers.containers import Container, open_container
 from madang.posts.readers.rows import check_source
-from madang.posts.readers.streams import UnreadableFile
+from madang.posts.readers.streams import GZIP_MAGIC, ZSTD_MAGIC, UnreadableFile
+from madang.posts.readers.zips import ZIP_MAGICS
 from madang.posts.reading import Record
 
 __all__ = ["FORMATS", "Format", "OpenedReader", "UnreadableFile", "open_reader"]
@@ -53,30 +54,28 @@ class Format(Protocol):
 FORMATS: Final[tuple[Format, ...]] = (x_archive, mastodon_archive, json_lines, csv_table)
 
 
-class OpenedReader:
-    """A file whose format is known. Iterate once, to the end.
+class OpenedReader(Protocol):
+    """A path whose format is known. Iterate once, to the end.
 
     Iterating raises UnreadableFile where a compression bomb shows only while it is unpacked.
     """
 
-    def __init__(self, format_name: str, container: Container, records: Iterator[Record]) -> None:
-        self.format = format_name
-        self._container = container
-        self._records = records
+    @property
+    def format(self) -> str:
+        """The format's name; `folder` for a folder of several files."""
+        ...
 
-    def __iter__(self) -> Iterator[Record]:
-        return self._records
+    def __iter__(self) -> Iterator[Record]: ...
 
     @property
     def progress(self) -> tuple[int, int | None]:
         """Bytes read so far, and bytes in all where that is known; both of the packed file."""
-        state = self._container.state
-        return state.read, state.total
+        ...
 
     @property
     def truncated(self) -> str | None:
-        """After iteration: a sentence where the file ends early or is damaged, else none."""
-        return self._container.state.ended_early
+        """After iteration: a sentence where a file ends early or is damaged, else none."""
+        ...
 
 
 def open_reader(
@@ -91,10 +90,94 @@ def open_reader(
     """
     source = check_source(source)
     container = open_container(path, lambda name: any(one.wants(name) for one in FORMATS))
-    for one in FORMATS:
-        if one.sniff(container):
-            return OpenedReader(one.NAME, container, one.read(container, source, columns))
-    raise UnreadableFile(
-        f"{path} is none of the formats that can be read: an X or Mastodon archive, JSON lines, "
-        "or CSV with a header"
+    found = [one for one in FORMATS if one.sniff(container)]
+    if len(found) > 1 and container.names:
+        names = " and ".join(one.NAME for one in found)
+        raise UnreadableFile(f"{path} holds {names} side by side; import them one by one")
+    if found:
+        one = found[0]
+        return _OneFile(one.NAME, container, one.read(container, source, columns))
+    if path.is_dir():
+        return _SeveralFiles(path, source, columns)
+    raise UnreadableFile(_unknown(container))
+
+
+class _OneFile:
+    """A file, or an archive that is one whole."""
+
+    def __init__(self, format_name: str, container: Container, records: Iterator[Record]) -> None:
+        self.format = format_name
+        self._state = container.state
+        self._records = records
+
+    def __iter__(self) -> Iterator[Record]:
+        return self._records
+
+    @property
+    def progress(self) -> tuple[int, int | None]:
+        return self._state.read, self._state.total
+
+    @property
+    def truncated(self) -> str | None:
+        return self._state.ended_early
+
+
+class _SeveralFiles:
+    """A folder that is no archive: every file in it that is not hidden must be of some format."""
+
+    format = "folder"
+
+    def __init__(self, path: Path, source: str | None, columns: Mapping[str, str] | None) -> None:
+        self._files = sorted(
+            one
+            for one in path.iterdir()
+            if one.is_file() and not one.is_symlink() and not one.name.startswith(".")
+        )
+        if not self._files:
+            raise UnreadableFile(
+                f"{path} holds no files of posts and no archive; links are not followed"
+            )
+        self._source = source
+        self._columns = columns
+        # All are looked at before the first is read, so that nothing is imported by halves.
+        for file in self._files:
+            self._open(file)
+        self._total = sum(file.stat().st_size for file in self._files)
+        self._done = 0
+        self._current: OpenedReader | None = None
+        self._truncated: list[str] = []
+
+    def _open(self, file: Path) -> OpenedReader:
+        return open_reader(file, source=self._source, columns=self._columns)
+
+    def __iter__(self) -> Iterator[Record]:
+        for file in self._files:
+            self._current = self._open(file)
+            yield from self._current
+            if self._current.truncated:
+                self._truncated.append(self._current.truncated)
+            self._current = None
+            self._done += file.stat().st_size
+
+    @property
+    def progress(self) -> tuple[int, int | None]:
+        current = self._current.progress[0] if self._current else 0
+        return self._done + current, self._total
+
+    @property
+    def truncated(self) -> str | None:
+        return "; ".join(self._truncated) or None
+
+
+def _unknown(container: Container) -> str:
+    if container.kind == "archive":
+        return (
+            f"{container.path} holds neither an X archive (data/tweets.js) nor a Mastodon archive "
+            "(outbox.json); unpack it and name its files of posts"
+        )
+    if container.head.startswith((*ZIP_MAGICS, GZIP_MAGIC, ZSTD_MAGIC)):
+        return f"{container.path} is packed twice; unpack it once"
+    return (
+        f"{container.path} is none of the formats that can be read: an X or Mastodon archive, "
+        "JSON lines, or CSV with a header"
     )

@@ -8,12 +8,13 @@ compression bombs are refused as a whole.
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from madang.posts.readers.streams import (
     GZIP_MAGIC,
@@ -41,6 +42,7 @@ MAX_MEMBERS: Final = 2_000_000
 # How much of a bare file its format may be told by.
 HEAD_BYTES: Final = 1 << 20
 
+Kind = Literal["file", "folder", "archive"]
 Wanted = Callable[[str], bool]
 
 _ENDING: Final = re.compile(
@@ -55,6 +57,7 @@ class Container(Protocol):
     `head` is the beginning of a bare file, unpacked and in UTF-8, and empty for anything else.
     """
 
+    kind: Kind
     path: Path
     state: ReadState
     names: tuple[str, ...]
@@ -122,6 +125,8 @@ def stem_of(path: Path) -> str:
 class BareFile:
     """One file, plain or packed."""
 
+    kind: Kind = "file"
+
     def __init__(self, path: Path, unpack: Callable[..., Iterator[bytes]] | None) -> None:
         self.path = path
         self.state = ReadState(path.name, total=path.stat().st_size)
@@ -157,6 +162,8 @@ class BareFile:
 class Folder:
     """A folder on disk."""
 
+    kind: Kind = "folder"
+
     def __init__(self, path: Path, wanted: Wanted) -> None:
         self.path = path
         self.state = ReadState(path.name)
@@ -168,21 +175,22 @@ class Folder:
         self, folder: Path, prefix: str, wanted: Wanted, depth: int
     ) -> Iterator[tuple[str, Path]]:
         try:
-            entries = sorted(folder.iterdir())
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             raise UnreadableFile(f"{folder} cannot be read: {error.strerror}") from error
         for entry in entries:
             name = prefix + entry.name
-            mode = entry.lstat().st_mode
-            if stat.S_ISDIR(mode):
+            if entry.is_dir(follow_symlinks=False):
                 if depth:
-                    yield from self._find(entry, name + "/", wanted, depth - 1)
+                    yield from self._find(Path(entry.path), name + "/", wanted, depth - 1)
             elif wanted(name):
-                if not stat.S_ISREG(mode):
+                if not entry.is_file(follow_symlinks=False):
                     raise UnreadableFile(
-                        f"{entry} is a link or no ordinary file; refused, put the file itself there"
+                        f"{entry.path} is a link or no ordinary file; refused, put the file "
+                        "itself there"
                     )
-                yield name, entry
+                yield name, Path(entry.path)
 
     def open(self, name: str = "") -> Iterator[bytes]:
         """Yield a file's bytes in UTF-8."""
@@ -195,6 +203,8 @@ class Folder:
 
 class Zip:
     """A zip archive, also one whose end is missing."""
+
+    kind: Kind = "archive"
 
     def __init__(self, path: Path, wanted: Wanted) -> None:
         self.path = path
@@ -239,6 +249,8 @@ class Zip:
 
 class Tar:
     """A tar archive, plain or packed. A packed one is unpacked anew for each member opened."""
+
+    kind: Kind = "archive"
 
     def __init__(self, file: BareFile, wanted: Wanted) -> None:
         self.path = file.path

@@ -20,6 +20,9 @@ MAX_RECORD_BYTES: Final = 1 << 20
 _DELIMITERS: Final = (",", ";", "\t", "|")
 # Where the header has no delimiter there is one column; this character occurs in no text.
 _NONE: Final = "\x1f"
+# A carriage return inside a line: a line break of the text, which the csv module takes for an end.
+_BREAK: Final = "\x1e"
+_CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 _SAMPLE_RECORDS: Final = 50
 
 
@@ -30,7 +33,9 @@ def wants(name: str) -> bool:
 
 def sniff(container: Container) -> bool:
     """Return whether a bare file is text; what text it is, its header must tell."""
-    return bool(container.head) and b"\x00" not in container.head[:4096]
+    head = container.head[:4096]
+    strange = len(head) - len(head.translate(None, _CONTROLS))
+    return bool(head) and strange * 20 <= len(head)
 
 
 def read(
@@ -153,8 +158,8 @@ class _Lines:
         self.taken: list[bytes] = []
         self._size = 0
         self.broken_text = False
+        self.inner_breaks = False
         self.open_quote_at_end = False
-        self.quotes_to_the_end = True
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -169,16 +174,23 @@ class _Lines:
         if self._size > MAX_RECORD_BYTES:
             raise _TooLong
         try:
-            return line.decode()
+            text = line.decode()
         except UnicodeDecodeError:
             self.broken_text = True
-            return line.decode("utf-8", "replace")
+            text = line.decode("utf-8", "replace")
+        if "\r" in text:
+            body = text.rstrip("\r\n")
+            if "\r" in body:
+                self.inner_breaks = True
+                text = body.replace("\r", _BREAK) + "\n"
+        return text
 
     def begin(self) -> None:
         """Forget the lines of the record before."""
         self.taken.clear()
         self._size = 0
         self.broken_text = False
+        self.inner_breaks = False
         self.open_quote_at_end = False
 
     def give_back(self, lines: Sequence[bytes]) -> None:
@@ -217,6 +229,8 @@ class _Records:
                 continue
             if self._lines.broken_text:
                 return _Record(cells, "the row is not UTF-8")
+            if self._lines.inner_breaks:
+                cells = [cell.replace(_BREAK, "\n") for cell in cells]
             return _Record(cells)
 
     def _after_first_line(self, problem: str) -> _Record:
@@ -236,14 +250,20 @@ class _Records:
 
 
 def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield lines with their ends; one longer than MAX_LINE_BYTES comes in pieces."""
+    """Yield lines with their ends; one longer than MAX_LINE_BYTES comes in pieces.
+
+    Lines end with a line feed, and only in a file that begins without any, with a carriage return.
+    """
     rest = b""
-    for chunk in chunks:
-        lines = (rest + chunk).splitlines(keepends=True)
-        rest = lines.pop() if lines else b""
+    end = b"\n"
+    for number, chunk in enumerate(chunks):
+        if number == 0 and b"\n" not in chunk and b"\r" in chunk:
+            end = b"\r"
+        lines = (rest + chunk).split(end)
+        rest = lines.pop()
+        yield from (line + end for line in lines)
         if len(rest) > MAX_LINE_BYTES:
-            lines.append(rest)
+            yield rest
             rest = b""
-        yield from lines
     if rest:
         yield rest

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
+from madang.posts.readers.json_values import parse_json
 
 # A post of X or Mastodon is a few kilobytes; the longest of X (25,000 characters) some 200.
 MAX_ITEM_BYTES: Final = 8 << 20
@@ -99,8 +99,8 @@ class JsonItems:
             return self._recover(number)
         raw = self._buffer[self._at : end]
         try:
-            value = orjson.loads(raw)
-        except orjson.JSONDecodeError:
+            value = parse_json(raw)
+        except ValueError:
             # A lost quote or bracket may have swallowed the items after this one.
             opening = self._resumption or _resumption(raw)
             resumed = opening.search(self._buffer, self._at + 1, end) if opening else None
@@ -163,8 +163,8 @@ class JsonItems:
         if self._ended and self._at == len(self._buffer):
             return Item(number, problem="is cut by the end of the file")
         try:
-            return Item(number, orjson.loads(match[0].strip()))
-        except orjson.JSONDecodeError:
+            return Item(number, parse_json(match[0].strip()))
+        except ValueError:
             return Item(number, problem="is not valid JSON")
 
     def _skip_space(self) -> int | None:

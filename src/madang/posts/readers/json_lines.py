@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import orjson
-
 from madang.posts.readers.containers import Container, stem_of
 from madang.posts.readers.json_items import JsonItems
+from madang.posts.readers.json_values import parse_json
 from madang.posts.readers.lines import MAX_LINE_BYTES, line_blocks
 from madang.posts.readers.rows import RecordMaker, check_columns, record_maker
 from madang.posts.readers.streams import UnreadableFile
@@ -72,8 +71,8 @@ def _sample(head: bytes, is_array: bool) -> Iterator[Mapping[str, object]]:
         return
     for line in head.split(b"\n", SAMPLE_ROWS)[:SAMPLE_ROWS]:
         try:
-            row = orjson.loads(line)
-        except orjson.JSONDecodeError:
+            row = parse_json(line)
+        except ValueError:
             continue
         if isinstance(row, dict):
             yield row
@@ -90,8 +89,8 @@ def _lines(container: Container, file: str, make: RecordMaker) -> Iterator[Recor
                     yield Skipped("malformed", file, number, detail)
                 continue
             try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError:
+                row = parse_json(line)
+            except ValueError:
                 if line.isspace():
                     continue
                 if cut:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -139,7 +140,7 @@ def record_maker(
         try:
             visibility = _visibility(get(c_visibility))
             row_source = get(c_source)
-            if not isinstance(row_source, str) or not (row_source := row_source.strip()):
+            if not isinstance(row_source, str) or not (row_source := _source_text(row_source)):
                 row_source = source or stem
             prefix = source or source_name(row_source)
 
@@ -205,6 +206,12 @@ def record_maker(
             return Skipped(bad.reason, file, number, bad.detail)
 
     return make
+
+
+@lru_cache(maxsize=1024)
+def _source_text(name: str) -> str:
+    """Return a source's name on one line, and no longer than a name."""
+    return " ".join(clean_text(name).split())[:MAX_NAME_LENGTH]
 
 
 def _visibility(value: object) -> Any:
@@ -296,9 +303,10 @@ def _media(value: object) -> tuple[Media, ...]:
         if not isinstance(one, dict):
             continue
         kind, url, alt = one.get("kind"), _url(one.get("url")), one.get("alt")
+        kind = clean_text(kind)[:MAX_NAME_LENGTH] if isinstance(kind, str) else ""
         alt = clean_text(alt)[:MAX_TEXT_LENGTH] if isinstance(alt, str) else None
         if url or alt:
-            found.append(Media(kind if isinstance(kind, str) else "file", url, alt or None))
+            found.append(Media(kind or "file", url, alt or None))
     return tuple(found)
 
 
@@ -307,7 +315,7 @@ def _metrics(value: object) -> dict[str, int] | None:
     if not isinstance(value, dict):
         return None
     return {
-        str(name): number
+        clean_text(str(name))[:MAX_NAME_LENGTH]: number
         for name, number in list(value.items())[:MAX_LIST]
         if isinstance(number, int) and not isinstance(number, bool) and abs(number) < 2**63
     } or None

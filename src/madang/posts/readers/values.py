@@ -15,10 +15,10 @@ _PREFIXED: Final = re.compile(r"[^\W\d_A-Z](?:[^\WA-Z]|[+.-])*:[^\s]")
 _SOURCE: Final = re.compile(r"[^\W\d_A-Z](?:[^\WA-Z]|[+.-])*")
 _NOT_IN_SOURCE: Final = re.compile(r"[^\w+.-]+")
 _FORBIDDEN_IN_ID: Final = re.compile(r"[\x00-\x20\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# What a spreadsheet leaves of a long number: `5.70306E+17`, `5,7E+17`, `1E18`. Ids that merely
-# look alike (`12e45` in base 36) have no point, no sign and more digits before the `e`.
+# What a spreadsheet leaves of a long number: `5.70306E+17`, `5,7E+17`, `1E18`. Ids in base 36 may
+# look like the last (`reddit:7e46`), so behind a prefix, which no spreadsheet writes, it is one.
 _SPREADSHEET: Final = re.compile(
-    r"[+-]?\d+[.,]\d*e[+-]?\d+|[+-]?\d+e[+-]\d+|[+-]?\de\d{2,3}", re.IGNORECASE
+    r"[+-]?\d+[.,]\d*e[+-]?\d+|[+-]?\d+e[+-]\d+|\A[+-]?\de\d\d", re.IGNORECASE
 )
 _NOTHING: Final = frozenset(
     {"nan", "none", "null", "nat", "n/a", "#n/a", "#ref!", "#value!", "#name?", "inf", "-inf"}
@@ -64,7 +64,7 @@ def read_id(value: object) -> str | None:
             return text if int(text) < _EXACT else None
         if not text or len(text) > MAX_ID_LENGTH or text.lower() in _NOTHING:
             return None
-        if _FORBIDDEN_IN_ID.search(text) or _SPREADSHEET.fullmatch(text.rpartition(":")[2]):
+        if _FORBIDDEN_IN_ID.search(text) or _SPREADSHEET.fullmatch(text, text.rfind(":") + 1):
             return None
         return text
     if isinstance(value, bool):
