@@ -35,6 +35,8 @@ class Sampling:
 
     `grammar` is GBNF, `json_schema` a JSON schema as text; each of them and `logprobs` may only
     be set where the engine supports it, and only one of `grammar` and `json_schema` at a time.
+    The same seed on the same engine gives the same text as long as nothing else runs beside it.
+    Raises ValueError for a figure out of range.
     """
 
     max_tokens: int = 256
@@ -46,6 +48,20 @@ class Sampling:
     json_schema: str | None = None
     logprobs: bool = False
     deadline_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 1:
+            raise ValueError(f"max_tokens is {self.max_tokens}; it is at least 1")
+        if not self.temperature >= 0:
+            raise ValueError(f"temperature is {self.temperature}; it is 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; it is above 0 and at most 1")
+        if not self.deadline_s > 0:
+            raise ValueError(f"deadline_s is {self.deadline_s}; it is above 0")
+        if "" in self.stop:
+            raise ValueError("an empty stop would end every answer before it begins")
+        if self.grammar and self.json_schema:
+            raise ValueError("a grammar and a JSON schema cannot be asked for at once")
 
 
 class Engine(Protocol):
@@ -71,10 +87,11 @@ class Engine(Protocol):
         ...
 
     def generate(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Piece]:
-        """Yield pieces as they are generated; closing the iterator ends the generation.
+        """Yield pieces as they are generated.
 
-        The content of a message is text and nothing else: what looks like a control token of
-        the model in it is not one. Raises ValueError for a feature that is not supported, and
+        Where the iterator has `close`, any thread may call it to end the generation; letting go
+        of the iterator ends it too. The content of a message is text and nothing else: what
+        looks like a control token of the model in it is not one. Raises ValueError for a feature that is not supported, and
         EngineError where the engine cannot be reached or refuses.
         """
         ...

@@ -64,7 +64,8 @@ class OpenAICompatibleEngine:
         self._facts_lock = threading.Lock()
         self._break_tokens = control_token_breaker(facts.control_tokens if facts else ())
         self._running: set[concurrent.futures.Future[None]] = set()
-        self._lock = threading.Lock()
+        # A generation that the garbage collector ends may do so in a thread that holds this.
+        self._lock = threading.RLock()
         self._closed = False
         self._loop: BackgroundLoop | None = None
         self._client: httpx.AsyncClient | None = None
@@ -112,8 +113,6 @@ class OpenAICompatibleEngine:
         for feature in ("grammar", "json_schema", "logprobs"):
             if getattr(sampling, feature) and not self.supports(feature):
                 raise ValueError(f"{facts.display_name} at {self._base} does not support {feature}")
-        if sampling.grammar and sampling.json_schema:
-            raise ValueError("a grammar and a JSON schema cannot be asked for at once")
         return self._pieces(self._chat_request(facts, messages, sampling), sampling.deadline_s)
 
     def tokenize(self, text: str) -> list[int]:
@@ -194,7 +193,8 @@ class OpenAICompatibleEngine:
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "seed": sampling.seed,
+            # llama.cpp takes the highest number of 32 bits for "any".
+            "seed": sampling.seed % (1 << 31),
         }
         if sampling.stop:
             request["stop"] = list(sampling.stop)
@@ -203,9 +203,13 @@ class OpenAICompatibleEngine:
         if sampling.grammar:
             request["grammar"] = sampling.grammar
         if sampling.json_schema:
+            try:
+                schema = orjson.loads(sampling.json_schema)
+            except orjson.JSONDecodeError as error:
+                raise ValueError(f"the JSON schema is not JSON: {error}") from None
             request["response_format"] = {
                 "type": "json_schema",
-                "json_schema": {"name": "reply", "schema": orjson.loads(sampling.json_schema)},
+                "json_schema": {"name": "reply", "schema": schema},
             }
         return request
 
@@ -217,16 +221,13 @@ class OpenAICompatibleEngine:
             self._running.add(generation)
             if self._closed:
                 generation.cancel()
+        generation.add_done_callback(self._forget)
         generation.add_done_callback(lambda _: arrived.put(None))
-        try:
-            while (piece := arrived.get()) is not None:
-                yield piece
-            if not generation.cancelled():
-                generation.result()
-        finally:
-            generation.cancel()
-            with self._lock:
-                self._running.discard(generation)
+        return _Generation(generation, arrived)
+
+    def _forget(self, generation: concurrent.futures.Future[None]) -> None:
+        with self._lock:
+            self._running.discard(generation)
 
     async def _stream(
         self,
@@ -417,6 +418,39 @@ class OpenAICompatibleEngine:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "…") if self._key else text
+
+
+class _Generation(Iterator[Piece]):
+    """Pieces as they arrive; ends when it is closed, by whichever thread, or let go of."""
+
+    def __init__(
+        self,
+        generation: concurrent.futures.Future[None],
+        arrived: queue.SimpleQueue[Piece | None],
+    ) -> None:
+        self._generation = generation
+        self._arrived = arrived
+        self._ended = False
+
+    def __next__(self) -> Piece:
+        if self._ended:
+            raise StopIteration
+        piece = self._arrived.get()
+        if self._ended:
+            raise StopIteration
+        if piece is not None:
+            return piece
+        self._ended = True
+        if not self._generation.cancelled():
+            self._generation.result()
+        raise StopIteration
+
+    def close(self) -> None:
+        self._ended = True
+        self._generation.cancel()
+
+    def __del__(self) -> None:
+        self.close()
 
 
 def _parse_base_url(text: str) -> tuple[str, str, bool]:

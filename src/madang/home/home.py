@@ -8,18 +8,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from madang.answer import Answer, Answerer, Finished, Request, Step
-from madang.engines import Engine, EngineError, open_engine
+from madang.answer import Answer, Answerer, Finished, Request
+from madang.engines import Engine
+from madang.home.answering import AnswersEngine, Steps
 from madang.home.brake import Brake
 from madang.home.folder import Folder, locate
 from madang.home.following import Following
+from madang.home.model import Model
 from madang.home.retrieval import Retrieval
 from madang.posts import (
     FILE_GRANT,
@@ -100,11 +102,7 @@ class Home:
             self.log.check()
         self.index = LexicalIndex(self.folder.index, self.log)
         self.brake = Brake(self.folder.brake)
-        self._model = model
-        self._engine: Engine | None = None
-        self._engine_problem: str | None = None
-        self._engine_opened = False
-        self._opening = threading.Lock()
+        self.model = Model(model, self.folder.cache)
         self._following: Following | None = None
         self._ended = threading.Event()
         self._brake_watch: threading.Thread | None = None
@@ -129,10 +127,7 @@ class Home:
         if self._brake_watch is not None:
             self._brake_watch.join()
             self._brake_watch = None
-        with self._opening:
-            if self._engine is not None:
-                self._engine.close()
-                self._engine = None
+        self.model.close()
         self.index.close()
         self.log.close()
 
@@ -252,17 +247,18 @@ class Home:
                 return step.answer
         raise AssertionError("an answer ended without its last step")
 
-    def steps(self, request: Request) -> Iterator[Step]:
+    def steps(self, request: Request) -> Steps:
         """Answer step by step: sources, extract, checked sentences, the whole.
 
-        Closing the iterator ends the generation. Raises brake.StoppedError as soon as the
-        emergency brake goes on.
+        Closing what is returned, from any thread, ends the generation. This and every step
+        raise brake.StoppedError while the emergency brake is on. While the model is being
+        loaded in the background, answers are quoted from posts.
         """
         self.brake.require_released()
-        answerer = Answerer(Retrieval(self.log, self.index), self.engine)
-        for step in answerer.steps(request):
-            self.brake.require_released()
-            yield step
+        model = self.model.now()
+        engine = AnswersEngine(model) if model is not None else None
+        answerer = Answerer(Retrieval(self.log, self.index), engine)
+        return Steps(answerer.steps(request), engine, self.brake.require_released)
 
     def post(self, post: str) -> Stored | None:
         """Return a post that may be seen, or none."""
@@ -281,20 +277,12 @@ class Home:
     @property
     def engine(self) -> Engine | None:
         """The model, loaded when it is first asked for; none where it cannot run."""
-        with self._opening:
-            if not self._engine_opened:
-                self._engine_opened = True
-                try:
-                    self._engine = open_engine(self._model, cache=self.folder.cache)
-                except EngineError as error:
-                    self._engine_problem = str(error)
-                    _log.warning("answers are quoted from posts: %s", error)
-            return self._engine
+        return self.model.wait()
 
     @property
     def engine_problem(self) -> str | None:
         """Why there is no model, in one sentence, once it was asked for."""
-        return self._engine_problem
+        return self.model.problem
 
     # -- upkeep -----------------------------------------------------------------------------
 
@@ -347,8 +335,7 @@ class Home:
         return self.brake.on
 
     def _cancel(self) -> None:
-        if self._engine is not None:
-            self._engine.cancel()
+        self.model.cancel()
 
     def _follow_now(self) -> None:
         """Apply what was just appended, unless the background does it."""

@@ -1,0 +1,112 @@
+"""One answer in the making, which any thread may end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+from madang.answer import Step
+from madang.engines import Engine, Feature, Message, Piece, Sampling
+
+
+class AnswersEngine:
+    """The engine as one answer sees it: `cancel` ends the generations of this answer alone."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._running: set[Iterator[Piece]] = set()
+        self._cancelled = False
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._engine.name
+
+    @property
+    def remote(self) -> bool:
+        """Whether messages leave this machine."""
+        return self._engine.remote
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and answer together."""
+        return self._engine.context_length
+
+    def supports(self, feature: Feature) -> bool:
+        """Return whether a feature may be asked for."""
+        return self._engine.supports(feature)
+
+    def generate(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Piece]:
+        """Yield pieces as they are generated; nothing once it is cancelled."""
+        if self._cancelled:
+            return
+        pieces = self._engine.generate(messages, sampling)
+        with self._lock:
+            self._running.add(pieces)
+        try:
+            # `cancel` may have come between the two.
+            if not self._cancelled:
+                yield from pieces
+        finally:
+            with self._lock:
+                self._running.discard(pieces)
+            _end(pieces)
+
+    def tokenize(self, text: str) -> list[int]:
+        """Return the token ids of a text."""
+        return self._engine.tokenize(text)
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector a text."""
+        return self._engine.embed(texts)
+
+    def cancel(self) -> None:
+        """End what this answer generates; it will generate nothing more."""
+        self._cancelled = True
+        with self._lock:
+            running = list(self._running)
+        for pieces in running:
+            _end(pieces)
+
+    def close(self) -> None:
+        """End what this answer generates; the engine stays open for others."""
+        self.cancel()
+
+
+class Steps(Iterator[Step]):
+    """The steps of an answer. `close` may be called from any thread and ends the generation."""
+
+    def __init__(
+        self, steps: Iterator[Step], engine: AnswersEngine | None, require: Callable[[], None]
+    ) -> None:
+        """`require` raises where no further step may leave."""
+        self._steps = steps
+        self._engine = engine
+        self._require = require
+        self._closed = False
+
+    def __next__(self) -> Step:
+        if self._closed:
+            raise StopIteration
+        self._require()
+        step = next(self._steps)
+        self._require()
+        if self._closed:
+            raise StopIteration
+        return step
+
+    def close(self) -> None:
+        """End the answer: no further step comes, and nothing more is generated."""
+        self._closed = True
+        if self._engine is not None:
+            self._engine.cancel()
+
+
+def _end(pieces: Iterator[Piece]) -> None:
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        # A plain generator cannot be closed while it runs; it is closed when it is let go of.
+        with suppress(ValueError):
+            close()
