@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+import unicodedata
+from collections.abc import Callable, Container, Iterator
 from operator import add
 from threading import Lock
 from typing import Final, NamedTuple
@@ -13,7 +14,10 @@ import Stemmer
 from madang.text import stop_words
 from madang.text.folding import align, fold, is_plain
 
-VERSION: Final = 1
+_RULES: Final = 1
+TERMS_VERSION: Final = (
+    f"{_RULES} snowball-{Stemmer.version()} unicode-{unicodedata.unidata_version}"
+)
 """Changes whenever the terms of some text change; an index of another version is rebuilt."""
 
 LONGEST_TERM: Final = 64
@@ -48,6 +52,20 @@ def terms(text: str) -> list[str]:
 def joined_terms(text: str) -> str:
     """Return the terms of a text in one string, with spaces between; no term holds a space."""
     return " ".join(map(_joined_chunk, text.split()))
+
+
+def find_terms(text: str, wanted: Container[str]) -> list[Token]:
+    """Return those of `tokens` whose term is wanted, without placing the others."""
+    found: list[Token] = []
+    for match in _CHUNK.finditer(text):
+        if any(term in wanted for term in _joined_chunk(match[0]).split()):
+            offset = match.start()
+            found += [
+                Token(term, offset + a, offset + b)
+                for term, a, b in _chunk_tokens(match[0])
+                if term in wanted
+            ]
+    return found
 
 
 def query_terms(text: str) -> list[str]:
