@@ -38,6 +38,7 @@ _BARE_POSTS: Final = frozenset({b"tweets", b"tweet", b"community_tweet"})
 _BARE_DELETED: Final = frozenset({b"deleted_tweets", b"deleted_tweet"})
 
 _REPOST: Final = re.compile(r"RT @\w+: ")
+_MENTIONS: Final = re.compile(r"(?:@\w+ )+")
 _CUT: Final = re.compile(r"…(?:\s+https://t\.co/[A-Za-z0-9]+)*\s*\Z")
 _SHORT_LINK: Final = re.compile(r"https?://t\.co/[A-Za-z0-9]+")
 _STATUS: Final = re.compile(r"https?://(?:www\.|mobile\.)?(?:twitter|x)\.com/(\w+)/status/(\d+)")
@@ -127,23 +128,31 @@ class _Notes:
     """Long texts by the second in which they were posted."""
 
     def __init__(self) -> None:
-        self._by_second: dict[datetime, list[tuple[str, Mapping[str, Any]]]] = {}
+        self._by_second: dict[datetime, list[tuple[str, str, Mapping[str, Any]]]] = {}
 
     def add(self, moment: datetime, text: str, note: Mapping[str, Any]) -> None:
-        self._by_second.setdefault(moment.replace(microsecond=0), []).append((text, note))
+        same_second = self._by_second.setdefault(moment.replace(microsecond=0), [])
+        same_second.append((_without_links(text), text, note))
 
     def whole(self, moment: datetime, cut: str) -> tuple[str, Mapping[str, Any]] | None:
         """Return the text that `cut` is the beginning of, and its note.
 
-        `cut` is decoded and ends with an ellipsis, behind which a link to the post may stand.
+        `cut` is decoded and ends with an ellipsis, behind which links may stand. The same link is
+        shortened to another address in the note, and a reply's mentions are left out of it.
         """
         start = _CUT.sub("", cut)
         if start == cut:
             return None
-        for text, note in self._by_second.get(moment, ()):
-            if text.startswith(start):
-                return text, note
+        for mentions in ("", found[0] if (found := _MENTIONS.match(start)) else ""):
+            wanted = _without_links(start[len(mentions) :])
+            for beginning, text, note in self._by_second.get(moment, ()):
+                if wanted and beginning.startswith(wanted):
+                    return mentions + text, note
         return None
+
+
+def _without_links(text: str) -> str:
+    return _SHORT_LINK.sub("\x00", text)
 
 
 def _rows(
