@@ -12,7 +12,7 @@ install = python=$$(sh tools/find_python.sh) && "$$python" -I tools/install.py
 help:
 	@echo 'make up      install once, read the posts, and serve the chat page at http://127.0.0.1:$(PORT)'
 	@echo '             POSTS="my-archive.zip outbox.json"   your own posts instead of the sample'
-	@echo '             PORT=8081   MODEL=path.gguf or MODEL=http://…/v1'
+	@echo '             PORT=8081   MODEL=path.gguf or MODEL=http://HOST/v1'
 	@echo 'make test    install what the tests need and run all of them'
 	@echo 'make lint    check style and types'
 	@echo 'make bench   measure, and write bench/RESULTS.md'
@@ -29,7 +29,7 @@ lint:
 	@$(install) test && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 bench:
-	@$(install) test && exec .venv/bin/python -m bench
+	@$(install) test && exec .venv/bin/python bench/run.py
 
 lock:
 	@sh tools/lock.sh

