@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,12 +14,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from madang.engines import llama_process
 from madang.engines.engine import EngineError, Feature, Message, Piece, Sampling
 from madang.engines.gguf import GgufHeader, read_gguf_header
 from madang.engines.openai_compatible import OpenAICompatibleEngine
+from madang.engines.openmp import LIBGOMP, carried_libgomp, system_has_libgomp
 from madang.engines.processor import check_processor, usable_cores
 from madang.engines.server_facts import ServerFacts
 
@@ -27,6 +29,7 @@ DEFAULT_CONTEXT_LENGTH: Final = 4096
 DEFAULT_PARALLEL: Final = 2
 LOAD_TIMEOUT_S: Final = 300.0
 _BATCH: Final = 256
+_SMALL_MODEL_BYTES: Final = 256 << 20
 
 
 class EmbeddedEngine:
@@ -45,7 +48,6 @@ class EmbeddedEngine:
         *,
         context_length: int = DEFAULT_CONTEXT_LENGTH,
         parallel: int = DEFAULT_PARALLEL,
-        threads: int | None = None,
         embeddings: bool = False,
     ) -> None:
         """Load a model; returns when it can answer.
@@ -65,7 +67,7 @@ class EmbeddedEngine:
         self._header: GgufHeader = read_gguf_header(path)
         self._context_length = min(context_length, self._header.context_length or context_length)
         self._parallel = parallel
-        self._threads = threads or _default_threads()
+        self._threads, self._batch_threads = _threads(path.stat().st_size, usable_cores())
         self._embeddings = embeddings
         self._lock = threading.Lock()
         self._closed = False
@@ -139,16 +141,17 @@ class EmbeddedEngine:
             "context_length": self._context_length,
             "parallel": self._parallel,
             "threads": self._threads,
+            "batch_threads": self._batch_threads,
             "batch": _BATCH,
             "embeddings": self._embeddings,
         }
-        with tempfile.TemporaryFile() as log:
+        with tempfile.TemporaryFile() as log, tempfile.TemporaryDirectory() as libraries:
             process = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-P", llama_process.__file__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=_environment(),
+                env=_environment(Path(libraries)),
                 # Ctrl-C in the terminal is for the program, which then ends this process.
                 start_new_session=True,
             )
@@ -158,7 +161,10 @@ class EmbeddedEngine:
                 _end(process)
                 raise
             if address is None:
-                raise EngineError(self._load_failure(_end(process), log))
+                status = _end(process)
+                log.seek(0)
+                said = log.read(1 << 20).decode("utf-8", "replace")
+                raise EngineError(_load_failure(self._path, status, said))
         facts = ServerFacts(
             kind="llama.cpp",
             model=self.name,
@@ -167,14 +173,22 @@ class EmbeddedEngine:
         )
         return process, OpenAICompatibleEngine(address, api_key=key, model=self.name, facts=facts)
 
-    def _load_failure(self, status: int, log: IO[bytes]) -> str:
-        log.seek(0)
-        lines = log.read(1 << 20).decode("utf-8", "replace").splitlines()
-        reason = next((line for line in lines if "error loading model" in line), "")
-        said = reason.rpartition("error loading model: ")[2] or f"llama.cpp ended with {status}"
-        return (
-            f"{self._path} cannot be loaded ({said[:200]}); try another file or download it again"
+
+def _load_failure(path: Path, status: int, said: str) -> str:
+    """Return one sentence on why a process ended before its model was loaded."""
+    lines = said.splitlines()
+    not_imported = next((line for line in lines if line.startswith("ImportError: ")), None)
+    if not_imported is not None:
+        reason = not_imported.removeprefix("ImportError: ")
+        remedy = (
+            "install the system's package libgomp1" if LIBGOMP in reason else "install it again"
         )
+        return f"the package xllamacpp cannot be used ({reason[:200]}); {remedy}"
+    if status == -signal.SIGILL:
+        return "this processor lacks an instruction that the embedded model needs"
+    reason = next((line for line in lines if "error loading model: " in line), "")
+    reason = reason.rpartition("error loading model: ")[2] or f"llama.cpp ended with {status}"
+    return f"{path} cannot be loaded ({reason[:200]}); try another file or download it again"
 
 
 def _hand_over(process: subprocess.Popen[bytes], settings: dict[str, object]) -> str | None:
@@ -195,24 +209,44 @@ def _hand_over(process: subprocess.Popen[bytes], settings: dict[str, object]) ->
 
 
 def _end(process: subprocess.Popen[bytes]) -> int:
-    """End a process for certain and return its status."""
+    """End a process for certain and return its status, its own where it is ending already."""
     if process.stdin is not None:
         with suppress(BrokenPipeError):
             process.stdin.close()
-    process.kill()
     if process.stdout is not None:
         process.stdout.close()
-    return process.wait()
+    try:
+        return process.wait(timeout=1)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
 
 
-def _environment() -> dict[str, str]:
-    # xllamacpp is found in the child wherever it was found here.
-    path = os.pathsep.join(entry for entry in sys.path if entry)
-    # Few arenas keep the memory of 16 mostly idle HTTP threads small.
-    return {**os.environ, "PYTHONPATH": path, "MALLOC_ARENA_MAX": "2", "OMP_WAIT_POLICY": "passive"}
+def _environment(libraries: Path) -> dict[str, str]:
+    """Return the environment of the process; `libraries` is an empty folder to link one into."""
+    environment = dict(os.environ)
+    carried = None if system_has_libgomp() else carried_libgomp(sys.path)
+    if carried is not None:
+        (libraries / LIBGOMP).symlink_to(carried.absolute())
+        known = os.environ.get("LD_LIBRARY_PATH")
+        environment["LD_LIBRARY_PATH"] = f"{libraries}:{known}" if known else str(libraries)
+    return {
+        **environment,
+        # xllamacpp is found in the child wherever it was found here.
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        # Few arenas keep the memory of the mostly idle HTTP threads small.
+        "MALLOC_ARENA_MAX": "2",
+        # Threads that spin while they wait for each other bring the whole machine to a halt as
+        # soon as anything else wants a core: 1 token a second in place of 75.
+        "OMP_WAIT_POLICY": "passive",
+    }
 
 
-def _default_threads() -> int:
-    """Return every core of a small machine, half of a large one's, and at most 8."""
-    cores = usable_cores()
-    return min(8, max(cores // 2, min(cores, 2)))
+def _threads(model_bytes: int, cores: int) -> tuple[int, int]:
+    """Return the threads for writing, one token at a time, and for reading, many at a time.
+
+    Half of a large machine's cores are hyper-threads, which do not help. In a small model, the
+    threads of one token would wait for each other longer than they work.
+    """
+    reading = min(8, max(cores // 2, min(cores, 2)))
+    return (1 if model_bytes < _SMALL_MODEL_BYTES else reading), reading

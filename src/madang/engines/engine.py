@@ -91,8 +91,8 @@ class Engine(Protocol):
 
         Where the iterator has `close`, any thread may call it to end the generation; letting go
         of the iterator ends it too. The content of a message is text and nothing else: what
-        looks like a control token of the model in it is not one. Raises ValueError for a feature that is not supported, and
-        EngineError where the engine cannot be reached or refuses.
+        looks like a control token of the model in it is not one. Raises ValueError for a feature
+        that is not supported, and EngineError where the engine cannot be reached or refuses.
         """
         ...
 

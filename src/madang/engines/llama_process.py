@@ -68,7 +68,7 @@ def load(settings: dict[str, Any]) -> Any:
     # A small batch leaves a cancelled generation soon, also while it reads its prompt.
     params.n_batch = params.n_ubatch = settings["batch"]
     params.cpuparams.n_threads = settings["threads"]
-    params.cpuparams_batch.n_threads = settings["threads"]
+    params.cpuparams_batch.n_threads = settings["batch_threads"]
     params.n_threads_http = 16
     # Prompts of conversations that are over are not worth gigabytes.
     params.cache_ram_mib = 0

@@ -20,6 +20,7 @@ from madang.engines.background_loop import BackgroundLoop
 from madang.engines.chat_stream import ReplyParser
 from madang.engines.control_tokens import control_token_breaker
 from madang.engines.engine import EngineError, Feature, Message, Piece, Sampling
+from madang.engines.generation import Generation
 from madang.engines.server_facts import UNSTATED_CONTEXT_LENGTH, ServerFacts, server_facts
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -103,7 +104,7 @@ class OpenAICompatibleEngine:
         self._known()
 
     def generate(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Piece]:
-        """Yield pieces as they are generated; closing the iterator ends the generation.
+        """Yield pieces as they are generated; any thread may close the iterator.
 
         A generation that is late is cut; where the server gave no sign of life at all by then,
         that is an error. Raises ValueError for a feature that is not supported, and EngineError
@@ -164,8 +165,8 @@ class OpenAICompatibleEngine:
         """End every generation that runs now; their iterators stop at once."""
         with self._lock:
             running = list(self._running)
-        for generation in running:
-            generation.cancel()
+        for work in running:
+            work.cancel()
 
     def close(self) -> None:
         """End what runs and give back threads and sockets. Calling it again is harmless."""
@@ -216,18 +217,20 @@ class OpenAICompatibleEngine:
     def _pieces(self, request: dict[str, Any], deadline_s: float) -> Iterator[Piece]:
         arrived: queue.SimpleQueue[Piece | None] = queue.SimpleQueue()
         loop, client = self._open()
-        generation = loop.start(self._stream(client, request, deadline_s, arrived))
+        try:
+            work = loop.start(self._stream(client, request, deadline_s, arrived))
+        except RuntimeError:
+            raise EngineError(f"the engine at {self._base} is closed") from None
         with self._lock:
-            self._running.add(generation)
+            self._running.add(work)
             if self._closed:
-                generation.cancel()
-        generation.add_done_callback(self._forget)
-        generation.add_done_callback(lambda _: arrived.put(None))
-        return _Generation(generation, arrived)
+                work.cancel()
+        work.add_done_callback(self._forget)
+        return Generation(work, arrived)
 
-    def _forget(self, generation: concurrent.futures.Future[None]) -> None:
+    def _forget(self, work: concurrent.futures.Future[None]) -> None:
         with self._lock:
-            self._running.discard(generation)
+            self._running.discard(work)
 
     async def _stream(
         self,
@@ -418,39 +421,6 @@ class OpenAICompatibleEngine:
 
     def _without_key(self, text: str) -> str:
         return text.replace(self._key, "…") if self._key else text
-
-
-class _Generation(Iterator[Piece]):
-    """Pieces as they arrive; ends when it is closed, by whichever thread, or let go of."""
-
-    def __init__(
-        self,
-        generation: concurrent.futures.Future[None],
-        arrived: queue.SimpleQueue[Piece | None],
-    ) -> None:
-        self._generation = generation
-        self._arrived = arrived
-        self._ended = False
-
-    def __next__(self) -> Piece:
-        if self._ended:
-            raise StopIteration
-        piece = self._arrived.get()
-        if self._ended:
-            raise StopIteration
-        if piece is not None:
-            return piece
-        self._ended = True
-        if not self._generation.cancelled():
-            self._generation.result()
-        raise StopIteration
-
-    def close(self) -> None:
-        self._ended = True
-        self._generation.cancel()
-
-    def __del__(self) -> None:
-        self.close()
 
 
 def _parse_base_url(text: str) -> tuple[str, str, bool]:
