@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
-import click
 import typer
 
 from madang.answer import Finished, Request, SentenceChecked, Turn
@@ -35,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 consent_app = typer.Typer(help="What may be done with a post, and by whose word.")
 app.add_typer(consent_app, name="consent", no_args_is_help=True)
@@ -333,11 +333,8 @@ def main() -> NoReturn:
     logging.basicConfig(level=logging.WARNING, format="madang: %(message)s")
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
-        status = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+        app()
+    except KeyboardInterrupt:
         sys.exit(130)
     except (DamagedLogError, NewerLogError, StoppedError, EngineError) as error:
         _fail(str(error))
@@ -347,7 +344,7 @@ def main() -> NoReturn:
         _fail(f"{error.filename}: there is no such file")
     except (ValueError, TimeoutError, OSError) as error:
         _fail(str(error))
-    sys.exit(status if isinstance(status, int) else 0)
+    sys.exit(0)
 
 
 def _fail(sentence: str) -> NoReturn:
