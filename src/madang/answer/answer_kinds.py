@@ -1,0 +1,98 @@
+"""Whether a text holds the kind of thing that a question asks for."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from madang.answer.question import AnswerKind
+from madang.answer.values import UNITS, DURATION, Value
+from madang.answer.words import Profile
+from madang.text import terms
+
+# Kinds that a text either has or has not; for the others the signs below are only hints.
+HARD: Final[frozenset[AnswerKind]] = frozenset(
+    {"time", "weekday", "date", "year", "money", "count", "measure", "duration", "phone", "contact"}
+)
+
+_CONTACT: Final = re.compile(r"\S+@\S+\.\w|https?://|www\.")
+_FREE: Final = re.compile(r"\bfree\b|무료|공짜|안\s?받", re.IGNORECASE)
+_PLACE: Final = re.compile(
+    r"[가-힣](?:에서|에|으로|로)(?![가-힣])|[가-힣](?:앞|옆|뒤|쪽|층|창구|번지|끝|마당)"
+    r"|\b(?:at|in|on|near|behind|under|below|inside|outside|beside|between|next to|in front of"
+    r"|from|opposite|around|to the|window|floor)\b",
+    re.IGNORECASE,
+)
+_REASON: Final = re.compile(
+    r"\b(?:because|since|due to|so that|so\b|as\b|thanks to|in order|reason|caused|for the|after)"
+    r"|때문|이유|원인|덕분|느라|[가-힣](?:서|므로|니까|려고|기 위해|위해|으로)(?![가-힣])|[가-힣]+(?:해져|아져|어져|라서|아서|어서)",
+    re.IGNORECASE,
+)
+_PERSON: Final = re.compile(r"@\w|[가-힣]{2,4}\s?(?:씨|님|군|양|선생|할머니|할아버지|선장|회장|대표|이모|삼촌)")
+_PERSON_MEANS: Final = frozenset(
+    terms("man woman mother father daughter son captain doctor nurse teacher president owner")
+)
+_SOON: Final = re.compile(
+    r"\b(?:today|tomorrow|tonight|yesterday|weekend|next week|this week|weekdays?|daily|every day"
+    r"|(?:week|month|year|day)s? ago)\b|오늘|내일|어제|주말|평일|매일|다음\s?주|이번\s?주|모레",
+    re.IGNORECASE,
+)
+
+
+def holds(kinds: tuple[AnswerKind, ...], unit: str, text: str, profile: Profile) -> bool:
+    """Return whether a text has a thing of one of the kinds; true for a question without any."""
+    return not kinds or any(_holds(kind, unit, text, profile) for kind in kinds)
+
+
+def _holds(kind: AnswerKind, unit: str, text: str, profile: Profile) -> bool:
+    found = profile.values
+    match kind:
+        case "time":
+            return any(v.kind == "time" for v in found)
+        case "weekday":
+            return any(v.kind == "weekday" for v in found) or bool(_SOON.search(text))
+        case "date":
+            return any(v.kind in ("date", "month", "weekday", "ordinal") for v in found) or bool(
+                _SOON.search(text)
+            )
+        case "year":
+            return any(v.kind == "year" for v in found)
+        case "money":
+            return any(v.kind in ("money", "percent") for v in found) or bool(_FREE.search(text))
+        case "count":
+            return any(_counts(v, unit, text) for v in found)
+        case "measure" | "duration":
+            return any(
+                v.kind in ("number", "percent")
+                and (v.unit in DURATION) == (kind == "duration")
+                and bool(v.unit)
+                for v in found
+            ) or (kind == "duration" and any(v.kind in ("time", "date", "year") for v in found))
+        case "phone":
+            return any(v.kind == "phone" for v in found)
+        case "contact":
+            return bool(_CONTACT.search(text))
+        case "rank" | "who":
+            return bool(_PERSON.search(text)) or any(
+                w.is_name or w.stems[0] in _PERSON_MEANS for w in profile.words[1:]
+            )
+        case "where":
+            return bool(_PLACE.search(text))
+        case "why":
+            return bool(_REASON.search(text))
+
+
+def _counts(value: Value, unit: str, text: str) -> bool:
+    """Return whether a number counts what was asked for, as far as its counter tells."""
+    if value.kind not in ("number", "year"):
+        return False
+    if not unit:
+        return True
+    asked = UNITS.get(unit)
+    if asked is not None and value.unit:
+        return asked == value.unit or {asked, value.unit} <= {"thing", "animal", "person", "sort"}
+    if asked is None and unit.isascii():
+        # `how many interpreters` wants a number that stands before interpreters.
+        following = terms(text[value.start : value.end + 40])
+        return bool(set(terms(unit)) & set(following)) or not value.unit or value.unit not in DURATION
+    return True

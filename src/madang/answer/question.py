@@ -1,0 +1,173 @@
+"""What a question asks for: its needs, the kind of answer, whether it means now."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from madang.answer.values import Value, values
+from madang.answer.words import Word, words
+from madang.text import question_language, sentences, stop_words
+
+AnswerKind = Literal[
+    "time", "weekday", "date", "year", "money", "count", "measure", "duration", "phone", "contact",
+    "who", "where", "why", "rank",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question taken apart.
+
+    `needs` are the words that tell what it is about, `numbers` the values that it names, `kinds`
+    what may answer it (empty: anything), `unit` the counter that a number has to stand with,
+    `newest` whether it says that it means the present state, `oldest` the first state.
+    """
+
+    text: str
+    lang: Literal["ko", "en"]
+    needs: tuple[Word, ...]
+    numbers: tuple[Value, ...]
+    kinds: tuple[AnswerKind, ...]
+    unit: str
+    newest: bool
+    oldest: bool
+    yes_no: bool
+
+    def asks_at(self, place: int) -> bool:
+        """Return whether the sentence at a place asks; where none does, all of them do."""
+        spans = sentences(self.text)
+        asking = [span for span in spans if self.text[: span[1]].endswith(("?", "？"))]
+        return not asking or len(spans) == 1 or any(a <= place < b for a, b in asking)
+
+
+def analyse(text: str) -> Question:
+    """Take a question apart."""
+    lang = question_language(text)
+    named = values(text)
+    # `몇 시`, `1학기` and `bus 3` name a number; `one`, `두 번` are too loose to insist on.
+    numbers = tuple(v for v in named if any(c.isdigit() for c in text[v.start : v.end]))
+    taken = [(v.start, v.end) for v in named if v.kind in ("time", "date", "month", "weekday")]
+    taken += [match.span() for match in _COUNTER_ASKED.finditer(text)]
+    needs = tuple(
+        word
+        for word in words(text)
+        if not _asks(word) and not any(a < word.end and word.start < b for a, b in taken)
+    )
+    kinds, unit = _kinds(text)
+    insisted = ("month", "weekday", "ordinal") if "rank" in kinds else ("month", "weekday")
+    return Question(
+        text=text,
+        lang=lang,
+        needs=needs,
+        numbers=numbers + tuple(v for v in named if v.kind in insisted and v not in numbers),
+        kinds=kinds,
+        unit=unit,
+        newest=bool(_NEWEST.search(text)),
+        oldest=bool(_OLDEST.search(text)),
+        yes_no=bool(_YES_NO.search(text)) and not kinds,
+    )
+
+
+_ENGLISH_FILLERS: Final = frozenset(
+    """
+    lol pls plz hey hi ok okay actually really still just also ever yet now currently today nowadays
+    days anyone anybody someone somebody people person everyone many much long often old far tall big
+    true get got getting go going goes went gone come comes take takes took happen happened happens
+    want wants wanted need needs know like way thing things one two apart other another too so
+    visiting visit after before when's what's where's who's how's should might must may shall
+    be been being does did done having had again back called name named kind type sort not no yes
+    came did just per each
+    isn't wasn't aren't don't doesn't didn't won't can't couldn't let lets up out down over off into
+    say says said tell told mention mentioned according user author tweet tweeter tweeted post poster
+    posted speaker writer time times date day year month latest newest recent recently most first-time
+    like behind if you're here want ago end finally eventually still these if under because
+    """.split()
+)
+_KOREAN_FILLERS: Final = frozenset(
+    """
+    지금 요즘 요새 최근 최근에 현재 이제 결국 혹시 그냥 진짜 정말 실제로 사람 사람은 사람이 분 거 거야 건가요
+    걸로 게 건 데 데가 때 날 적 채 중 중에 중에서 제일 가장 전부 총 다 좀 꼭 자꾸 다시 새로 우리 저희 내 제 나 저
+    나요 되나요 되나 돼요 돼 되 될까요 있을까요 있던 있던데 있대 있대요 없대 했대 한대 쓴대 쓴다 뭐래 뭐래요 뭐였어 뭐였지 뭐였나요
+    알고 보니 알려 알려줘 알려주세요 알 수 얼마 얼마예요 얼마에요 얼마였지 얼마였어 얼마였어요 얼마였나요 얼마야 얼마죠 얼마래 언제쯤 언제였지
+    언제였어 언제였어요 언제였나요 언제예요 언제래 언제죠 어디래 어디예요 어디였어 어디였어요 어디서 어디로 누구예요 누구였어 누구였어요 누구였나요 누구야 누구지
+    몇이야 몇시 몇시야 며칠 며칠에 며칠이야 무엇인가요 이름 이름은 이름이 돌던데 돌던 라고 하던데 해야 해요 하라고 하는지 가서 가면 가야 와 와요
+    어떻게 어떻게되나요 되나요 있죠 있지 있었어 있었어요 있었죠 없었어 볼 받을 해줬어 줬어 대요 왔대요 때문 무엇이라 무엇인지
+    올해 작년 내년 이번 지난 다음 그날 이때 당시 그때 누군가 또한 또는 위한 대한 하기 이후 이전 최종 원래 처음 날짜 요일 시간 시각
+    """.split()
+)
+
+
+def _asks(word: Word) -> bool:
+    if word.hangul:
+        return (
+            word.surface in _KOREAN_FILLERS
+            or word.surface in stop_words.KOREAN
+            or word.stems[0] in _KOREAN_FILLERS
+            or word.stems[0] in ("뭐", "무엇", "누구", "언제", "어디", "얼마", "몇", "며칠", "왜")
+        )
+    plain = word.surface.lower().replace("’", "'")
+    bare = plain.removesuffix("'s")
+    return (
+        plain in _ENGLISH_FILLERS
+        or bare in _ENGLISH_FILLERS
+        or bare in stop_words.ENGLISH
+        or plain in stop_words.ENGLISH
+    )
+
+
+_NEWEST: Final = re.compile(
+    r"\b(?:now|latest|newest|currently|current|nowadays|these days|any ?more|at the moment|in the end"
+    r"|final(?:ly)?|updated?|most recent|eventually|as of)\b"
+    r"|지금|요즘|요새|최근|현재|결국|최종|바뀐|변경된|이제",
+    re.IGNORECASE,
+)
+_OLDEST: Final = re.compile(
+    r"\b(?:originally|at first|initially|first planned|original|before the change|used to)\b"
+    r"|원래|처음에는|처음엔|당초|애초|바뀌기 전|변경 전",
+    re.IGNORECASE,
+)
+_YES_NO: Final = re.compile(
+    r"^(?:so |and |but |hey |ok )?(?:is|are|was|were|do|does|did|can|could|will|would|has|have|had"
+    r"|should|may|am|isn't|aren't|don't|doesn't|didn't|won't|can't)\b"
+    r"|(?:나요|니|까|까요|가요|되나|있어|있어요|없어|없어요|돼|돼요|래|대|대요|건가|맞아|맞아요|맞나)\s*[?？]*\s*$",
+    re.IGNORECASE,
+)
+
+_KINDS: Final[tuple[tuple[str, tuple[AnswerKind, ...]], ...]] = (
+    (r"\bphone number|\bnumber (?:to|should|can|do) \w+ call|전화\s?번호|연락처|몇 번으로 전화", ("phone",)),
+    (r"\be-?mail address|이메일 주소|메일 주소|홈페이지 주소|\bwebsite address|\burl\b", ("contact",)),
+    (r"\bwhat time|\bwhich time|\bwhat hours?\b|\bwhat are the (?:\w+ )?hours|몇\s?시(?!간)", ("time",)),
+    (r"\b(?:what|which) day of the week|무슨\s?요일|어느\s?요일", ("weekday",)),
+    (r"\b(?:what|which) days?\b|며칠(?:에|이|날|인|부터|까지|이야|$|\s*\?)|몇\s?월\s?며칠|\bwhat(?:'s| is| was)? (?:the )?(?:\w+ )?date|날짜", ("date", "weekday")),
+    (r"\b(?:what|which) year|몇\s?년도|몇\s?년에|어느\s?해", ("year",)),
+    (r"\b(?:what|which) month|몇\s?월", ("date",)),
+    (r"\bhow long|\bhow many (?:minutes|hours|days|weeks|months|years)|얼마\s?동안|얼마나\s?오래|몇\s?(?:시간|분간|분\s?동안|일간|일\s?동안|주간|주일|개월|달|년간|년\s?동안|년이나)", ("duration",)),
+    (r"\bhow much\b.*\b(?:weigh|rain|snow|heavier|water|time)\b|\bhow (?:tall|high|deep|wide|far|heavy|big|large|fast|hot|cold|old|strong)\b|무게|몇\s?(?:도|키로|킬로|미터|센티|센치|미리|밀리|리터|그램|톤|살|세)|길이가|높이가|얼마나\s?(?:커|크|길|높|무거|빨)", ("measure",)),
+    (r"\bhow much\b|\bprice\b|\bcosts?\b|\bfees?\b|\bfares?\b|\bcharge\b|\bper hour pay|\bsalary|\bwage|가격|요금|시급|월급|값이|값은|참가비|입장료|회비|재료비|비용|얼마", ("money",)),
+    (r"\bhow many\b|\bnumber of\b|몇\s?(?:명|개|권|마리|장|번|대|그릇|포기|가구|분이|사람|곳|석|척|건|종|가지|잔|상자|층|학년|팀|편|쪽|호|회|점|채|병|미리)|개수|인원|몇이", ("count",)),
+    (r"\bcame (?:first|second|third|last)|몇\s?등|몇\s?위", ("rank",)),
+    (r"^\W*when\b|\bwhen (?:is|was|does|did|do|will|are|were|can|should|has)|\buntil when|\bsince when|언제", ("time", "date", "weekday", "year")),
+    (r"\bwho\b|\bwhom\b|\bwhose\b|누구|누가|누군", ("who",)),
+    (r"\bwhere\b|\bwhich (?:place|window|floor|room|street|shop|counter)|어디|장소|어느\s?(?:역|곳|창구|방|층)", ("where",)),
+    (r"\bwhy\b|\bwhat (?:is|was) the reason|\bhow come|왜|이유|까닭", ("why",)),
+)  # fmt: skip
+_KIND_PATTERNS: Final = tuple((re.compile(p, re.IGNORECASE), kinds) for p, kinds in _KINDS)
+_UNIT_ASKED: Final = re.compile(
+    r"몇\s?(명|개|권|마리|장|번|대|그릇|포기|가구|사람|곳|석|척|건|종|가지|잔|상자|층|학년|팀|점|채|병|미리|도|키로|킬로|미터|센티|리터|살|시간|분|일|개월|달|년)"
+    r"|how many (\w+)",
+    re.IGNORECASE,
+)
+_COUNTER_ASKED: Final = re.compile(r"몇\s?[가-힣]+")
+
+
+def _kinds(text: str) -> tuple[tuple[AnswerKind, ...], str]:
+    unit = ""
+    asked = _UNIT_ASKED.search(text)
+    if asked:
+        unit = (asked[1] or asked[2] or "").lower()
+    for pattern, kinds in _KIND_PATTERNS:
+        if pattern.search(text):
+            return kinds, unit
+    return (), unit
