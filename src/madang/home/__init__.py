@@ -1,5 +1,6 @@
 """One folder on disk: the public Python API."""
 
+from madang.home.answering import Steps
 from madang.home.brake import Brake, StoppedError
 from madang.home.folder import Folder, locate
 from madang.home.home import Home, Overview, SearchResult
@@ -11,6 +12,7 @@ __all__ = [
     "Home",
     "Overview",
     "SearchResult",
+    "Steps",
     "StoppedError",
     "ingest_sample",
     "locate",

@@ -53,6 +53,11 @@ class Model:
         threading.Thread(target=self.wait, name="madang-model", daemon=True).start()
 
     @property
+    def ready(self) -> Engine | None:
+        """The engine where it is loaded by now; never waits."""
+        return self._engine
+
+    @property
     def loading(self) -> bool:
         """Whether the engine is being loaded in the background."""
         return self._in_background and not self._opened.is_set()
