@@ -15,14 +15,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from madang.answer import Answer, Answerer, Finished, Request
+from madang.answer import Answer, Answerer, CommunityPosts, Finished, Request
 from madang.engines import Engine
 from madang.home.answering import AnswersEngine, Steps
 from madang.home.brake import Brake
 from madang.home.folder import Folder, locate
 from madang.home.following import Following
 from madang.home.model import Model
-from madang.home.retrieval import Retrieval
 from madang.posts import (
     FILE_GRANT,
     Consent,
@@ -257,7 +256,7 @@ class Home:
         self.brake.require_released()
         model = self.model.now()
         engine = AnswersEngine(model) if model is not None else None
-        answerer = Answerer(Retrieval(self.log, self.index), engine)
+        answerer = Answerer(CommunityPosts(self.log, self.index), engine)
         return Steps(answerer.steps(request), engine, self.brake.require_released)
 
     def post(self, post: str) -> Stored | None:

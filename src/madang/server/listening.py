@@ -81,11 +81,9 @@ class _Server(uvicorn.Server):
     """Uvicorn that ends open streams by itself and does not die of the signal that ended it."""
 
     def __init__(
-        self, config: uvicorn.Config, app: FastAPI, on_started: Callable[[], None]
+        self, config: uvicorn.Config, service: Service, on_started: Callable[[], None]
     ) -> None:
         super().__init__(config)
-        service = app.state.service
-        assert isinstance(service, Service)
         self._service = service
         self._on_started = on_started
 

@@ -14,12 +14,12 @@ from madang.answer import Answer, Sentence
 _LINK: Final = re.compile(r"https?://[^\s/]", re.IGNORECASE)
 _BLANK_LINES: Final = re.compile(r"\n\s*\n")
 
-_TAGS: Final = frozenset(
-    ("a", "blockquote", "br", "code", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol")
-    + ("p", "pre", "s", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul")
-)
+_BLOCKS: Final = {"blockquote", "br", "hr", "li", "ol", "p", "pre", "ul"}
+_HEADINGS: Final = {"h1", "h2", "h3", "h4", "h5", "h6"}
+_INLINE: Final = {"a", "code", "em", "s", "strong"}
+_TABLES: Final = {"table", "tbody", "td", "th", "thead", "tr"}
 _CLEANER: Final = nh3.Cleaner(
-    tags=set(_TAGS),
+    tags=_BLOCKS | _HEADINGS | _INLINE | _TABLES,
     attributes={"a": {"href"}, "ol": {"start"}},
     url_schemes={"http", "https"},
     url_relative="deny",

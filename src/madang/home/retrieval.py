@@ -1,1 +1,0 @@
-"""What answering needs of the log and the index, and nothing more of them."""
