@@ -170,6 +170,8 @@ class _SeveralFiles:
 
 
 def _unknown(container: Container) -> str:
+    if container.kind == "archive" and container.state.ended_early:
+        return f"{container.path} ends before any file of posts; fetch it again"
     if container.kind == "archive":
         return (
             f"{container.path} holds neither an X archive (data/tweets.js) nor a Mastodon archive "

@@ -99,6 +99,8 @@ def open_container(path: Path, wanted: Wanted) -> Container:
     if is_tar(Puller(bare.raw(ReadState(path.name))).take(BLOCK)):
         return Tar(bare, wanted)
     bare.look()
+    if not bare.head:
+        raise UnreadableFile(f"{path} is cut or damaged at its beginning; fetch it again")
     return bare
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -22,6 +23,7 @@ _DELIMITERS: Final = (",", ";", "\t", "|")
 _NONE: Final = "\x1f"
 # A carriage return inside a line: a line break of the text, which the csv module takes for an end.
 _BREAK: Final = "\x1e"
+_ENDS_IN_RETURN: Final = re.compile(rb"[^\r\n]*+\r(?!\n)")
 _CONTROLS: Final = bytes(set(range(32)) - set(b"\t\n\v\f\r\x1b"))
 _SAMPLE_RECORDS: Final = 50
 
@@ -252,12 +254,12 @@ class _Records:
 def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """Yield lines with their ends; one longer than MAX_LINE_BYTES comes in pieces.
 
-    Lines end with a line feed, and only in a file that begins without any, with a carriage return.
+    How the first line ends, all do: with a line feed or, as of old, with a carriage return.
     """
     rest = b""
     end = b"\n"
     for number, chunk in enumerate(chunks):
-        if number == 0 and b"\n" not in chunk and b"\r" in chunk:
+        if number == 0 and _ENDS_IN_RETURN.match(chunk):
             end = b"\r"
         lines = (rest + chunk).split(end)
         rest = lines.pop()

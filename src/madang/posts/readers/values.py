@@ -120,10 +120,11 @@ def read_time(value: object) -> datetime | None:
 
 
 def _parse_time(text: str) -> datetime | None:
+    text = text.strip()
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        other = _parse_other_time(text.strip())
+        other = _parse_other_time(text)
         if other is None:
             return None
         moment = other
@@ -142,35 +143,33 @@ def _parse_other_time(text: str) -> datetime | None:
         return None
     if len(text) > 100:
         raise ValueError("is not a time")
-    match = _X_TIME.fullmatch(text)
-    if match and match[1].lower() in _MONTHS:
-        day, hour, minute, second = (int(match[i]) for i in (2, 3, 4, 5))
-        offset = timedelta(hours=int(match[7]), minutes=int(match[8]))
-        moment = datetime(
-            int(match[9]), _MONTHS[match[1].lower()], day, hour, minute, min(second, 59), tzinfo=UTC
-        )
-        return moment - offset if match[6] == "+" else moment + offset
     if _NUMBER.fullmatch(text):
         return _from_epoch(float(text))
     text = text.removesuffix(" UTC").removesuffix(" GMT")
-    match = _YEAR_FIRST.fullmatch(text)
-    if match:
-        return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
     try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        pass
-    try:
+        if match := _X_TIME.fullmatch(text):
+            return _x_time(match)
+        if match := _YEAR_FIRST.fullmatch(text):
+            return datetime(*(int(part or 0) for part in match.groups()))  # type: ignore[arg-type]
         return parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
         raise ValueError("is not a time") from error
+
+
+def _x_time(match: re.Match[str]) -> datetime:
+    month, day, hour, minute, second, sign, zone_hours, zone_minutes, year = match.groups()
+    moment = datetime(
+        int(year), _MONTHS[month.lower()], int(day), int(hour), int(minute), int(second), tzinfo=UTC
+    )
+    offset = timedelta(hours=int(zone_hours), minutes=int(zone_minutes))
+    return moment - offset if sign == "+" else moment + offset
 
 
 def _from_epoch(number: float) -> datetime:
     if _SPREADSHEET_DAYS[0] <= number < _SPREADSHEET_DAYS[1]:
         raise ValueError("is a spreadsheet's number of days, not a time")
-    seconds = number / 1000 if abs(number) >= _MILLISECONDS_FROM else number
     try:
+        seconds = number / 1000 if abs(number) >= _MILLISECONDS_FROM else number
         return datetime.fromtimestamp(seconds, UTC)
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError("lies before 1970 or after 2100") from error
