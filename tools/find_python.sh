@@ -10,7 +10,7 @@ sys.exit(0 if importlib.util.find_spec("ensurepip") else 4)'
 old= bare=
 for python in ${PYTHON:+"$PYTHON"} $([ -n "$PYTHON" ] || echo python3 python3.14 python3.13 python3.12 python3.11); do
   command -v "$python" >/dev/null 2>&1 || continue
-  "$python" -I -c "$probe" >/dev/null 2>&1
+  "$python" -c "$probe" >/dev/null 2>&1
   case $? in
     0) command -v "$python"; exit 0 ;;
     3) old=${old:-$python} ;;
@@ -23,6 +23,6 @@ if [ -n "$bare" ]; then
 elif [ -n "$old" ]; then
   echo "Madang needs Python 3.11 or newer, and $old is $("$old" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])'): install a newer one, or name it with PYTHON=/path/to/python3." >&2
 else
-  echo "Madang needs Python 3.11 or newer, and ${PYTHON:-python3} was not found: install it, or name it with PYTHON=/path/to/python3." >&2
+  echo "Madang needs Python 3.11 or newer, and ${PYTHON:-python3} was not found or does not start: install one, or name it with PYTHON=/path/to/python3." >&2
 fi
 exit 1

@@ -62,7 +62,7 @@ def test_the_one_that_is_named_is_not_replaced_by_another(tmp_path: Path) -> Non
     put(tmp_path, "python3", GOOD)
     found = find(tmp_path, python="/absent/python3")
     assert found.returncode == 1
-    assert "/absent/python3 was not found" in found.stderr
+    assert "/absent/python3 was not found or does not start" in found.stderr
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_the_one_that_is_named_is_not_replaced_by_another(tmp_path: Path) -> Non
     [
         (TOO_OLD, "Madang needs Python 3.11 or newer, and python3 is 3.9.2"),
         (WITHOUT_ENSUREPIP, "apt install python3-venv"),
-        (None, "python3 was not found"),
+        (None, "python3 was not found or does not start"),
     ],
 )
 def test_what_is_missing_is_one_sentence(tmp_path: Path, status: int | None, said: str) -> None:
