@@ -6,7 +6,6 @@ import logging
 import signal
 import sqlite3
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -26,7 +25,7 @@ from madang.engines import EngineError
 from madang.home import Home, StoppedError, ingest_sample, locate, remove_sample
 from madang.home.brake import Brake
 from madang.posts import DamagedLogError, NewerLogError
-from madang.search import Filters
+from madang.search import Filters, parse_moment
 
 app = typer.Typer(
     name="madang",
@@ -141,8 +140,8 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=1000)] = 10,
     newest: Annotated[bool, typer.Option("--newest", help="Newest first.")] = False,
     author: Annotated[list[str] | None, typer.Option(help="Only posts of this author.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Only posts from this day on.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Only posts before this day.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only posts from this day on.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only posts before this day.")] = None,
     lang: Annotated[list[str] | None, typer.Option(help="Only posts in this language.")] = None,
     source: Annotated[list[str] | None, typer.Option(help="Only posts of this source.")] = None,
     thread: Annotated[str | None, typer.Option(help="Only posts of this thread.")] = None,
@@ -165,8 +164,8 @@ def search(
                 authors=tuple(author or ()),
                 langs=tuple(lang or ()),
                 sources=tuple(source or ()),
-                since=_utc(since),
-                until=_utc(until),
+                since=parse_moment("since", since) if since else None,
+                until=parse_moment("until", until) if until else None,
                 thread=thread,
             ),
             order="newest" if newest else "relevance",
@@ -382,10 +381,6 @@ def _run_batch(path: Path, out: Path | None, work: batch.Work, as_json: bool) ->
         print_json(summary)
     else:
         say(f"{summary['lines']:,} lines in {summary['seconds']:.1f} s, in {out}")
-
-
-def _utc(moment: datetime | None) -> datetime | None:
-    return None if moment is None else moment.replace(tzinfo=UTC)
 
 
 def _prompt() -> str:

@@ -91,8 +91,8 @@ def answer_lines(answer: Answer) -> Iterator[str]:
         yield _marked(sentence, numbers)
     if numbers:
         yield ""
-        for post, number in numbers.items():
-            yield f"[{number}] {post_line(posts[post])}"
+        for name, number in numbers.items():
+            yield f"[{number}] {post_line(posts[name])}"
     elif answer.abstained and answer.evidence:
         yield ""
         for post in answer.evidence[:3]:

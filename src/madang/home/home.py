@@ -271,7 +271,9 @@ class Home:
 
     def overview(self) -> Overview:
         """Return what the home holds."""
-        return Overview(*self.log.counts())
+        posts, authors, sources = self.log.counts()
+        newest = self.index.search("", limit=1, order="newest")
+        return Overview(posts, authors, newest[0].post.created_at if newest else None, sources)
 
     @property
     def engine(self) -> Engine | None:
@@ -287,7 +289,8 @@ class Home:
 
     def rebuild(self) -> int:
         """Make the index again from the log; returns the number of posts in it."""
-        return self.index.rebuild()
+        self.index.rebuild()
+        return len(self.index)
 
     def catch_up(self) -> None:
         """Bring the index up to the log, or wait for the process that does.

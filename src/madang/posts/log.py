@@ -270,20 +270,19 @@ class PostLog:
         )
         return None if row is None else hashlib.sha256(row[0] + row[1]).hexdigest()
 
-    def counts(self) -> tuple[int, int, datetime | None]:
-        """Return the numbers of posts and of authors, and when the log last changed."""
-        (posts, authors) = (
+    def counts(self) -> tuple[int, int, tuple[str, ...]]:
+        """Return the number of posts, the number of authors, and the sources, in order."""
+        rows = (
             self._connection()
             .execute(
-                "SELECT count(*), count(DISTINCT source || char(0) || author) FROM posts "
-                "WHERE state != 2"
+                "SELECT source, count(*), count(DISTINCT author) FROM posts WHERE state != 2 "
+                "GROUP BY source ORDER BY source"
             )
-            .fetchone()
+            .fetchall()
         )
-        (at,) = self._connection().execute(
-            "SELECT at FROM events ORDER BY seq DESC LIMIT 1"
-        ).fetchone() or (None,)
-        return posts, authors, None if at is None else datetime.fromtimestamp(at / 1e6, UTC)
+        posts = sum(count for _, count, _ in rows)
+        authors = sum(count for _, _, count in rows)
+        return posts, authors, tuple(source for source, _, _ in rows)
 
     def explain(self, post: str) -> list[Decision]:
         """Decide every purpose for one post and say why. Raises KeyError for an unknown post."""
