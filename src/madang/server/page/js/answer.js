@@ -66,13 +66,18 @@ function finished(answer, whole) {
     route: whole.route,
     sources: [...known.values()],
     extract: [],
-    sentences: numbered(whole.sentences, NOTHING),
+    sentences: numbered(whole.sentences.map(unnumbered), NOTHING),
     html: whole.html ?? null,
     abstained: whole.abstained,
     asOf: whole.as_of,
     engine: whole.engine,
     finished: true,
   };
+}
+
+/** Numbers that were given on the way leave gaps where a sentence did not pass; begin anew. */
+function unnumbered(sentence) {
+  return { ...sentence, citations: sentence.citations.map((citation) => ({ ...citation, n: null })) };
 }
 
 /** Give every citation a number: the server's where it sent one, else the next that is free. */

@@ -11,12 +11,14 @@ import { postDialog } from "./post.js";
 import { openId } from "./store.js";
 
 const OWN_NAME = "Madang";
-const BRAKE_POLL_MS = 5000;
+const POLL_MS = 3000;
+const PATIENCE = 40;
 const RECHECK_MS = 10_000;
 
 const part = (id) => document.getElementById(id);
 let info = { name: "Madang", model: "", examples: {}, stopped: false };
-let brakePoll = null;
+let nextLook = null;
+let looks = 0;
 let checked = Date.now();
 
 const openPost = postDialog(part("post"), { onAbsent: (id) => chat.forgetPost(id) });
@@ -29,7 +31,7 @@ const chat = new Chat(part("log"), {
     changed: (hasTurns) => {
       part("welcome").hidden = hasTurns;
     },
-    stopped: () => showBrake(true),
+    stopped: () => showInfo(),
   },
 });
 const field = composer(part("composer"), { onSend: (text) => chat.ask(text), onStop: () => chat.stop() });
@@ -84,13 +86,6 @@ function showExamples() {
   part("try").hidden = rows.length === 0;
 }
 
-/** Show that the operator has stopped it, and look every few seconds whether it runs again. */
-function showBrake(on) {
-  part("brake").hidden = !on;
-  clearInterval(brakePoll);
-  brakePoll = on ? setInterval(showInfo, BRAKE_POLL_MS) : null;
-}
-
 /** A home with a name of its own shows that instead of the program's, in either language. */
 function showName(given) {
   const heading = document.querySelector("h1");
@@ -109,8 +104,17 @@ async function showInfo() {
   const values = { posts: info.posts, authors: info.authors, newest: { at: info.newest } };
   say(part("holdings"), info.newest ? "welcome.holdings" : "welcome.empty", values);
   part("remote").hidden = !info.remote_engine;
-  showBrake(info.stopped);
+  part("brake").hidden = !info.stopped;
   showExamples();
+  lookAgain();
+}
+
+/** Look again while the operator has stopped the server, or its model is being loaded. */
+function lookAgain() {
+  clearTimeout(nextLook);
+  const loading = info.model === "" && looks < PATIENCE;
+  looks += 1;
+  if (info.stopped || loading) nextLook = setTimeout(showInfo, POLL_MS);
 }
 
 await useLanguage(preferredLanguage());

@@ -49,10 +49,14 @@ function rowOf(item, context) {
     "data-key": keyOf(item),
   });
   const absent = sentence.state === "gone" || sentence.state === "edited";
-  if (absent) row.append(element("p", { class: "absent", say: `post.${sentence.state}` }));
+  if (absent) row.append(element("p", { class: "absent", say: absence(sentence) }));
   else row.append(wordsOf(sentence));
   if (sentence.state !== "gone") addCitations(row, sentence, context);
   return row;
+}
+
+function absence({ kind, state }) {
+  return kind === "generated" && state === "gone" ? "sentence.gone" : `post.${state}`;
 }
 
 function wordsOf({ kind, text, html }) {

@@ -1,0 +1,95 @@
+"""The chat page as a person uses it, driven through Chromium."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Locator, Page
+
+# Chromium reports every status of 400 and more on the console; tests look at those themselves.
+EXPECTED_ON_CONSOLE = "Failed to load resource"
+
+
+class ChatPage:
+    """One tab. `requests` are the addresses it asked for, `asked` the bodies of its questions."""
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.requests: list[str] = []
+        self.asked: list[Any] = []
+        self.errors: list[str] = []
+        self._under_way: set[Any] = set()
+        page.on("request", self._on_request)
+        page.on("requestfinished", lambda request: self._under_way.discard(request))
+        page.on("requestfailed", lambda request: self._under_way.discard(request))
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._on_console)
+        self.load()
+
+    def load(self) -> None:
+        self.page.goto(self.url)
+        self.page.wait_for_selector("body.ready")
+        self.settle()
+
+    def type(self, question: str) -> None:
+        """Type a question and press Enter."""
+        self.page.fill("#question", question)
+        self.page.press("#question", "Enter")
+
+    def ask(self, question: str) -> Locator:
+        """Ask and wait for the whole answer; returns its turn."""
+        self.type(question)
+        return self.wait("done")
+
+    def wait(self, status: str) -> Locator:
+        """Wait until the last turn has a status; returns it."""
+        turn = self.page.locator(f".turn:last-child[data-status={status}]")
+        turn.wait_for()
+        self.settle()
+        return turn
+
+    def settle(self) -> None:
+        """Wait until all is drawn, and what follows an answer has been fetched and kept."""
+        while True:
+            quiet = not self._under_way
+            self.page.evaluate(
+                "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+            )
+            if quiet and not self._under_way:
+                return
+
+    def open_citation(self, index: int = 0) -> Locator:
+        """Press a citation; returns the dialog once the post is in it."""
+        self.page.locator(".citation").nth(index).click()
+        dialog = self.page.locator("#post[open]")
+        dialog.locator(".text").first.wait_for()
+        return dialog
+
+    def cited(self) -> list[str]:
+        """The ids of the posts that the answers cite, as this browser keeps them."""
+        return self.page.evaluate(
+            """() => Object.keys(localStorage).filter((key) => key.startsWith("madang.conversation."))
+              .flatMap((key) => JSON.parse(localStorage[key]).turns)
+              .flatMap((turn) => turn.kept?.sentences ?? [])
+              .flatMap((sentence) => sentence.citations.map((citation) => citation.post))"""
+        )
+
+    def kept(self) -> str:
+        """All that this browser keeps, but for the person's own questions."""
+        return self.page.evaluate(
+            """() => JSON.stringify(Object.entries({...localStorage, ...sessionStorage}),
+              (key, value) => typeof value === "string" && value.startsWith("{")
+                ? JSON.parse(value) : ["question", "title"].includes(key) ? "" : value)"""
+        )
+
+    def _on_request(self, request: Any) -> None:
+        self.requests.append(request.url)
+        if request.url.endswith("/v1/chat/completions"):
+            self.asked.append(request.post_data_json)
+        else:
+            self._under_way.add(request)
+
+    def _on_console(self, line: Any) -> None:
+        if line.type in ("error", "warning") and EXPECTED_ON_CONSOLE not in line.text:
+            self.errors.append(line.text)
