@@ -37,23 +37,85 @@ def serve(
     Port 0 takes any free one. `on_listening` is called with the server's URL as soon as requests
     are taken. Raises ValueError where the address cannot be listened on.
     """
-    app = create_app(home, host=host, workers=workers, queue=queue)
-    with listen(host, port) as listening:
-        config = uvicorn.Config(
-            app,
-            http="h11",
-            ws="none",
-            lifespan="on",
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACE_S,
+    Server(
+        home, host=host, port=port, workers=workers, queue=queue, on_listening=on_listening
+    ).serve_until_ended()
+
+
+class Server(uvicorn.Server):
+    """Uvicorn that ends open streams by itself and does not die of the signal that ended it."""
+
+    def __init__(
+        self,
+        home: Home,
+        *,
+        host: str,
+        port: int,
+        workers: int,
+        queue: int,
+        on_listening: Callable[[str], None],
+    ) -> None:
+        """Open the port. Raises ValueError where that fails."""
+        app = create_app(home, host=host, workers=workers, queue=queue)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="h11",
+                ws="none",
+                lifespan="on",
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=GRACE_S,
+            )
         )
-        server = _Server(config, app.state.service, lambda: on_listening(_url(host, listening)))
-        asyncio.run(server.serve(sockets=[listening]))
+        service = app.state.service
+        assert isinstance(service, Service)
+        self._service = service
+        self._on_listening = on_listening
+        self._socket = listen(host, port)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.url = _url(host, self._socket)
+
+    def serve_until_ended(self) -> None:
+        """Serve until a signal comes or `end` is called."""
+        with self._socket:
+            asyncio.run(self.serve(sockets=[self._socket]))
+
+    def end(self) -> None:
+        """End soon; streams are told. Asked twice, clients are no longer waited for."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._end)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take requests."""
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets)
+        self._on_listening(self.url)
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """End on SIGINT and SIGTERM, where this is the main thread."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for one in signals:
+            loop.add_signal_handler(one, self._end)
+        try:
+            yield
+        finally:
+            for one in signals:
+                loop.remove_signal_handler(one)
+
+    def _end(self) -> None:
+        self.force_exit = self.should_exit
+        self.should_exit = True
+        self._service.closing.set()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -75,42 +137,6 @@ def listen(host: str, port: int) -> socket.socket:
             f"{host}:{port} cannot be listened on ({error.strerror}); choose another --port"
         ) from None
     return listening
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn that ends open streams by itself and does not die of the signal that ended it."""
-
-    def __init__(
-        self, config: uvicorn.Config, service: Service, on_started: Callable[[], None]
-    ) -> None:
-        super().__init__(config)
-        self._service = service
-        self._on_started = on_started
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._on_started()
-
-    @contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        loop = asyncio.get_running_loop()
-        signals = (signal.SIGINT, signal.SIGTERM)
-        for one in signals:
-            loop.add_signal_handler(one, self._end)
-        try:
-            yield
-        finally:
-            for one in signals:
-                loop.remove_signal_handler(one)
-
-    def _end(self) -> None:
-        # Asked twice, it no longer waits for clients.
-        self.force_exit = self.should_exit
-        self.should_exit = True
-        self._service.closing.set()
 
 
 def _url(host: str, listening: socket.socket) -> str:
