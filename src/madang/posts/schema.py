@@ -97,7 +97,12 @@ def connect(path: Path) -> sqlite3.Connection:
     if path.stat().st_size == 0:
         raise _damaged(path, "the file is empty")
     connection = sqlite3.connect(
-        path, isolation_level=None, timeout=BUSY_SECONDS, cached_statements=256
+        path,
+        isolation_level=None,
+        timeout=BUSY_SECONDS,
+        cached_statements=256,
+        # One thread works with it; whoever closes the log closes it.
+        check_same_thread=False,
     )
     try:
         connection.execute("PRAGMA secure_delete = ON")
