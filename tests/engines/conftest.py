@@ -5,10 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from raw_server import RawServer
 
 from madang.engines import EmbeddedEngine, EngineError, open_engine
 from madang.engines.smollm2 import smollm2_path
-from raw_server import RawServer
 
 
 @pytest.fixture(scope="session")

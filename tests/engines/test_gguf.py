@@ -57,7 +57,7 @@ def test_the_default_model_is_read(weights: Path) -> None:
 def test_a_file_that_is_cut_anywhere_is_refused(tmp_path: Path) -> None:
     whole = model_file()
     for length in range(len(whole)):
-        with pytest.raises(EngineError, match="model.gguf") as refusal:
+        with pytest.raises(EngineError, match=r"model\.gguf") as refusal:
             read(tmp_path, whole[:length])
         assert "\n" not in str(refusal.value)
 

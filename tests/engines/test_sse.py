@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def feed(*chunks: bytes) -> list[str]:
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     edges = [0, *sorted(position % (len(data) + 1) for position in at), len(data)]
-    return [data[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(edges)]
 
 
 @given(st.lists(LINE.filter(bool)), st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0)))

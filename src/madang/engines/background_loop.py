@@ -33,24 +33,22 @@ class BackgroundLoop:
                 raise RuntimeError("the loop is closed")
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine and wait for what it returns or raises."""
-        return self.start(work).result()
-
-    def close(self) -> None:
-        """Cancel what runs and end the thread. Calling it again is harmless."""
+    def close(self, last: Coroutine[Any, Any, None]) -> None:
+        """Cancel what runs, run `last`, and end the thread. Only the first call does anything."""
         with self._lock:
             if self._closed:
+                last.close()
                 return
             self._closed = True
-            ending = asyncio.run_coroutine_threadsafe(_cancel_others(), self._loop)
+            ending = asyncio.run_coroutine_threadsafe(_cancel_others_and(last), self._loop)
         concurrent.futures.wait([ending], timeout=2)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=2)
 
 
-async def _cancel_others() -> None:
+async def _cancel_others_and(last: Coroutine[Any, Any, None]) -> None:
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await last
