@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Final
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
@@ -12,6 +13,9 @@ _PARAGRAPHS: Final = frozenset(
 )
 _LINES: Final = frozenset({"div", "li", "tr", "section", "article", "dt", "dd"})
 _HIDDEN: Final = frozenset({"script", "style", "template", "head", "title", "noscript"})
+# Parsing takes the square of how deep tags are nested; a post has a hundred, an attack a million.
+_MAX_TAGS: Final = 5_000
+_TAG: Final = re.compile(r"<[^>]*+>?")
 _SPACE: Final = re.compile(r"[ \t\r\n\f]+")
 _AROUND_BREAK: Final = re.compile(r" *\n *")
 _MANY_BREAKS: Final = re.compile(r"\n{3,}")
@@ -26,6 +30,8 @@ def html_to_text(html: str) -> str:
     """
     if "<" not in html and "&" not in html:
         return html.strip()
+    if html.count("<") > _MAX_TAGS:
+        return _SPACE.sub(" ", unescape(_TAG.sub(" ", html))).strip()
     body = LexborHTMLParser(html).body
     if body is None:
         return ""

@@ -23,7 +23,7 @@ _TO_BRACKET: Final = re.compile(
 )
 _SPACE: Final = re.compile(rb"[\s]*+")
 _SCALAR: Final = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+"|[^,\[\]{}"])++', re.DOTALL)
-_OPENING: Final = re.compile(rb'\{\s*+("(?:[^"\\]++|\\.){1,64}+")\s*+:')
+_OPENING: Final = re.compile(rb'[{\[\s]++("(?:[^"\\]++|\\.){1,64}+")\s*+:')
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,8 @@ _MAX_ACTOR_BYTES: Final = 4 << 20
 _ITEMS: Final = "orderedItems"
 _PUBLIC: Final = frozenset({"https://www.w3.org/ns/activitystreams#Public", "as:Public", "Public"})
 _POST_TYPES: Final = frozenset({"Note", "Question", "Article", "Page"})
-_NAME_IN_PATH: Final = re.compile(r"/(?:@|users/)([^/]+)(?:/|\Z)")
+# What follows `/ap/users/`, on newer servers, is a number.
+_NAME_IN_PATH: Final = re.compile(r"(?:/@|(?<!/ap)/users/)([^/]+)(?:/|\Z)")
 
 
 def wants(name: str) -> bool:
@@ -133,7 +134,7 @@ def _record(item: Item, file: str, owner: _Owner) -> Record:
     if kind == "Announce":
         return Skipped("repost", file, row, "a boost of another's post")
     post = activity.get("object")
-    if kind != "Create" or not isinstance(post, dict) or post.get("type") not in _POST_TYPES:
+    if kind != "Create" or not isinstance(post, dict) or _string(post, "type") not in _POST_TYPES:
         return Skipped("not_a_post", file, row, "the activity creates no post")
     visibility = _visibility(post)
     if visibility == "private":

@@ -346,7 +346,9 @@ def _check_one_archive(container: Container, names: Iterable[str]) -> None:
 
 
 def _natural(name: str) -> list[str | int]:
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    """Sort parts by number, and the file without a number before them."""
+    parts = re.split(r"(\d+)", name.removesuffix(".js"))
+    return [int(part) if part.isdigit() else part for part in parts]
 
 
 def _string(data: Mapping[str, Any], name: str) -> str:
