@@ -5,11 +5,13 @@ from madang.home.brake import Brake, StoppedError
 from madang.home.folder import Folder, locate
 from madang.home.home import Home, Overview, SearchResult
 from madang.home.sample import ingest_sample, remove_sample, sample_folder
+from madang.posts.ingest import IngestReport
 
 __all__ = [
     "Brake",
     "Folder",
     "Home",
+    "IngestReport",
     "Overview",
     "SearchResult",
     "Steps",
