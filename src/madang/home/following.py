@@ -46,10 +46,13 @@ class Following:
                 thread.join()
 
     def _follow(self) -> None:
+        # The first time also where nothing is new: a damaged part is built again then.
+        behind = True
         while not self._ended.wait(POLL_SECONDS):
             try:
-                if self._log.last_seq != self._index.cursor:
+                if behind or self._log.last_seq != self._index.cursor:
                     self._index.follow()
+                    behind = False
                     if self._index.dirty:
                         self._purging.set()
             except (OSError, sqlite3.OperationalError):

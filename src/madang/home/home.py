@@ -299,6 +299,8 @@ class Home:
         """
         target = self.log.last_seq
         deadline = time.monotonic() + INDEX_WAIT_SECONDS
+        # Also where nothing is new: a damaged part is built again then.
+        self.index.follow()
         reached = self.index.cursor
         while reached < target:
             self.index.follow()
