@@ -43,7 +43,7 @@ def create_app(
         try:
             yield
         finally:
-            service.close()
+            await service.close()
 
     app = FastAPI(
         title="Madang",

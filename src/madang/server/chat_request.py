@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from madang.answer import Request, Turn
@@ -28,6 +37,18 @@ def _text_alone(content: object) -> object:
     return content
 
 
+def whole_characters(text: str) -> str:
+    """Return a text as it is. Raises ValueError where it holds halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("halves of surrogate pairs are no characters") from None
+    return text
+
+
+Text = Annotated[str, AfterValidator(whole_characters)]
+
+
 def _no_empty(stops: object) -> object:
     if any(stop == "" for stop in ([stops] if isinstance(stops, str) else stops or ())):  # type: ignore[attr-defined]
         raise PydanticCustomError("invalid_value", "an empty text ends everything")
@@ -40,7 +61,15 @@ class TextPart(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     type: Literal["text"]
-    text: str
+    text: Text
+
+
+# The discriminator makes errors name the part at fault; tags that are no names stay out of them.
+Content = Annotated[
+    Annotated[Text, Tag("str")] | Annotated[list[TextPart], Tag("list[TextPart]")],
+    Discriminator(lambda content: "list[TextPart]" if isinstance(content, list) else "str"),
+    BeforeValidator(_text_alone),
+]
 
 
 class ChatMessage(BaseModel):
@@ -49,9 +78,12 @@ class ChatMessage(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[str | list[TextPart], BeforeValidator(_text_alone)]
+    content: Content
     name: str | None = Field(None, description="Accepted without effect.")
     refusal: None = None
+    tool_calls: None = None
+    function_call: None = None
+    audio: None = None
     annotations: list[dict[str, Any]] | None = Field(
         None, description="Of an earlier answer, sent back as it came; accepted without effect."
     )
@@ -106,7 +138,7 @@ class ChatCompletionRequest(BaseModel):
     )
     seed: int | None = Field(None, description="The same seed makes the same answer.")
     stop: Annotated[
-        str | Annotated[list[str], Field(max_length=4)] | None, BeforeValidator(_no_empty)
+        Text | Annotated[list[Text], Field(max_length=4)] | None, BeforeValidator(_no_empty)
     ] = Field(None, description="Up to four texts at which the model stops writing.")
 
     @model_validator(mode="before")

@@ -17,6 +17,8 @@ from madang.server.headers import API_HEADERS
 
 STOPPED: Final = "stopped"
 
+_LONGEST_MESSAGE: Final = 400
+
 _log = logging.getLogger("madang.server")
 
 # What Starlette and FastAPI refuse by themselves.
@@ -58,9 +60,9 @@ class ApiError(Exception):
         """Return the JSON that a client gets, as a response or as an event of a stream."""
         return {
             "error": {
-                "message": self.message,
+                "message": _sendable(self.message),
                 "type": self.type,
-                "param": self.param,
+                "param": None if self.param is None else _sendable(self.param),
                 "code": self.code,
             }
         }
@@ -118,6 +120,12 @@ def parameter_name(location: Sequence[str | int]) -> str | None:
         elif _is_field(part):
             name += f".{part}" if name else part
     return name or None
+
+
+def _sendable(text: str) -> str:
+    """Return what may repeat a client's words, without halves of characters, and not too long."""
+    text = text.encode("utf-8", "replace").decode()
+    return text if len(text) <= _LONGEST_MESSAGE else text[:_LONGEST_MESSAGE] + "…"
 
 
 def _is_field(part: str) -> bool:

@@ -32,7 +32,8 @@ async def read_model(id: str, request: Request) -> dict[str, Any]:
     return _card(service_of(request))
 
 
-@router.api_route("/healthz", methods=["GET", "HEAD"], response_model=Health)
+@router.head("/healthz", include_in_schema=False)
+@router.get("/healthz", response_model=Health)
 async def health(request: Request) -> dict[str, Any]:
     """Say that the server listens, also while the model is still being loaded."""
     home = service_of(request).home

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from madang.posts import Media, Outcome, Post, Stored
 from madang.posts.post import clean_text, format_time
 from madang.search import Filters, Hit, Order
+from madang.server.chat_request import Text
 from madang.server.errors import ApiError
 from madang.server.schemas import ERRORS, Changed, PostWithThread, SearchResponse
 from madang.server.service import Service, require_admin, service_of
@@ -51,7 +52,7 @@ class MediaIn(BaseModel):
 
     kind: Name
     url: Uri | None = None
-    alt: str | None = Field(None, max_length=10_000)
+    alt: Text | None = Field(None, max_length=10_000)
     digest: Name | None = None
 
 

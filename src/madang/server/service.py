@@ -17,6 +17,8 @@ from madang.server.admission import Admission
 from madang.server.metrics import Metrics
 
 READERS: Final = 4
+# How long work that does not end by itself is waited for.
+CLOSING_S: Final = 2.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,11 +50,15 @@ class Service:
         """Return whether a request carries the administrator's key."""
         return is_key(bearer_key(request.headers), self._admin_key)
 
-    def close(self) -> None:
-        """End what runs; threads end when their work does."""
+    async def close(self) -> None:
+        """End what runs, so that nobody works on the home when this returns."""
         self.closing.set()
-        self.answering.shutdown(wait=False, cancel_futures=True)
-        self._reading.shutdown(wait=False, cancel_futures=True)
+        loop = asyncio.get_running_loop()
+        ending = [
+            loop.run_in_executor(None, functools.partial(one.shutdown, cancel_futures=True))
+            for one in (self.answering, self._reading)
+        ]
+        await asyncio.wait(ending, timeout=CLOSING_S)
 
 
 def service_of(request: Request) -> Service:
