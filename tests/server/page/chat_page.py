@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 from playwright.sync_api import Locator, Page
+from serving import Served
 
 # Chromium reports every status of 400 and more on the console; tests look at those themselves.
 EXPECTED_ON_CONSOLE = "Failed to load resource"
+
+
+class Town:
+    """The served community: its page's address, and what its operator does."""
+
+    def __init__(self, served: Served) -> None:
+        self._served = served
+        self.url = served.url + "/"
+
+    def write(self, **post: Any) -> None:
+        client, admin = self._served.client, self._served.admin
+        client.post("/v1/posts", json=post, headers=admin).raise_for_status()
+
+    def delete(self, post: str) -> None:
+        client, admin = self._served.client, self._served.admin
+        client.delete(f"/v1/posts/{quote(post, safe='')}", headers=admin).raise_for_status()
+
+    def post(self, post: str) -> dict[str, Any]:
+        return self._served.post(post).raise_for_status().json()
+
+    def stop(self) -> None:
+        self._served.home.stop()
+
+    def start(self) -> None:
+        self._served.home.start()
 
 
 class ChatPage:
@@ -69,7 +97,8 @@ class ChatPage:
     def cited(self) -> list[str]:
         """The ids of the posts that the answers cite, as this browser keeps them."""
         return self.page.evaluate(
-            """() => Object.keys(localStorage).filter((key) => key.startsWith("madang.conversation."))
+            """() => Object.keys(localStorage)
+              .filter((key) => key.startsWith("madang.conversation."))
               .flatMap((key) => JSON.parse(localStorage[key]).turns)
               .flatMap((turn) => turn.kept?.sentences ?? [])
               .flatMap((sentence) => sentence.citations.map((citation) => citation.post))"""
@@ -93,3 +122,6 @@ class ChatPage:
     def _on_console(self, line: Any) -> None:
         if line.type in ("error", "warning") and EXPECTED_ON_CONSOLE not in line.text:
             self.errors.append(line.text)
+
+
+OpenPage = Callable[..., ChatPage]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import OpenPage, Served
+from chat_page import OpenPage, Town
 from playwright.sync_api import Route, expect
 
 pytestmark = pytest.mark.browser
@@ -73,6 +73,8 @@ def test_small_talk_is_marked_as_the_models_own_words(open_page: OpenPage, lang:
     turn = open_page(lang).ask(GREETING[lang])
     assert turn.locator(".citation").count() == 0
     expect(turn.locator(".passage .kind")).to_have_text(ORIGINS["own"][lang])
+    expect(turn.locator(".passage .kind")).to_be_visible()
+    expect(turn.locator(".as-of")).to_be_hidden()
 
 
 @LANGUAGES
@@ -152,27 +154,45 @@ def test_stopping_ends_the_request_and_asking_again_answers(open_page: OpenPage)
     assert len(chat.asked) == 2
 
 
-def test_what_had_arrived_stays_when_it_is_stopped(open_page: OpenPage) -> None:
-    chat = open_page("en")
-    # The stop button is pressed by the page itself, at the first sentence that it draws.
-    chat.page.evaluate(
-        """() => new MutationObserver((_, observer) => {
-          if (!document.querySelector(".sentence")) return;
-          observer.disconnect();
-          document.querySelector(".stop").click();
-        }).observe(document.getElementById("log"), { childList: true, subtree: true })"""
-    )
-    chat.type(QUESTION["en"])
-    turn = chat.page.locator(".turn:not([data-status=waiting]):not([data-status=streaming])")
-    turn.wait_for()
-    chat.settle()
-    if turn.get_attribute("data-status") == "done":
-        pytest.skip("the whole answer was there within one frame; nothing was left to stop")
-    before = turn.locator(".sentence").all_inner_texts()
-    assert before
+# A network that delivers the server's answer up to its extract, and then nothing more.
+STALL_AFTER_EXTRACT = """
+  const fetched = window.fetch;
+  window.fetch = async (path, options) => {
+    const response = await fetched(path, options);
+    if (!String(path).endsWith("/v1/chat/completions")) return response;
+    const whole = await response.text();
+    const extract = whole.indexOf('"event":"extract"');
+    const end = whole.indexOf("\\n\\n", extract) + 2;
+    return new Response(new ReadableStream({
+      start(to) {
+        to.enqueue(new TextEncoder().encode(whole.slice(0, end)));
+        options.signal.addEventListener("abort", () => to.error(options.signal.reason));
+      },
+    }));
+  };
+"""
+
+
+@LANGUAGES
+def test_what_had_arrived_stays_when_it_is_stopped(open_page: OpenPage, lang: str) -> None:
+    chat = open_page(lang)
+    chat.page.add_init_script(STALL_AFTER_EXTRACT)
     chat.load()
-    expect(chat.page.locator(".turn .state")).to_have_text("stopped")
-    assert chat.page.locator(".turn .sentence").all_inner_texts() == before
+    chat.type(QUESTION[lang])
+    passage = chat.page.locator(".passage")
+    expect(passage).to_have_attribute("data-provisional", "true")
+    expect(passage.locator(".kind")).to_have_text(
+        {"en": "Found in posts, still being read", "ko": "글에서 찾은 내용, 아직 읽는 중"}[lang]
+    )
+    found = passage.locator(".sentence").all_inner_texts()
+    assert found
+    chat.page.locator(".stop").click()
+    chat.wait("stopped")
+    for _ in range(2):
+        expect(chat.page.locator(".state")).to_have_text({"en": "stopped", "ko": "멈춤"}[lang])
+        expect(passage.locator(".kind")).to_have_text(ORIGINS["quoted"][lang])
+        assert passage.locator(".sentence").all_inner_texts() == found
+        chat.load()
 
 
 def test_while_one_answer_is_written_no_other_is_asked_for(open_page: OpenPage) -> None:
@@ -186,22 +206,21 @@ def test_while_one_answer_is_written_no_other_is_asked_for(open_page: OpenPage) 
     chat.page.locator(".stop").click()
 
 
-@LANGUAGES
-def test_the_emergency_brake_is_shown_and_its_release_too(
-    open_page: OpenPage, served: Served, lang: str
-) -> None:
-    chat = open_page(lang)
-    served.run("stop")
+def test_the_emergency_brake_is_shown_and_its_release_too(open_page: OpenPage, town: Town) -> None:
+    chat = open_page("ko")
+    town.stop()
     try:
-        chat.type(QUESTION[lang])
+        chat.type(QUESTION["ko"])
         turn = chat.wait("failed")
-        told = {"en": "The operator has stopped", "ko": "운영자가 서비스를 멈"}[lang]
-        expect(turn.locator(".failure")).to_contain_text(told)
-        expect(chat.page.locator("#brake")).to_contain_text(told)
+        expect(turn.locator(".failure")).to_contain_text("운영자가 서비스를 멈")
+        expect(chat.page.locator("#brake")).to_contain_text("운영자가 서비스를 멈")
+        chat.page.click("[data-language=en]")
+        expect(turn.locator(".failure")).to_contain_text("The operator has stopped")
+        expect(chat.page.locator("#brake")).to_contain_text("The operator has stopped")
         chat.load()
         expect(chat.page.locator("#brake")).to_be_visible()
     finally:
-        served.run("start")
+        town.start()
     expect(chat.page.locator("#brake")).to_be_hidden(timeout=10_000)
     chat.page.locator(".retry").click()
     chat.wait("done")
@@ -251,14 +270,14 @@ def test_a_server_that_is_gone_is_told_in_one_sentence(open_page: OpenPage, faul
     chat.wait("done")
 
 
-def test_copying_keeps_citations_links_and_the_notice(open_page: OpenPage, served: Served) -> None:
+def test_copying_keeps_citations_links_and_the_notice(open_page: OpenPage, town: Town) -> None:
     chat = open_page("en", permissions=["clipboard-read", "clipboard-write"])
     turn = chat.ask(QUESTION["en"])
     turn.get_by_role("button", name="Copy").click()
     expect(turn.get_by_role("button", name="Copied")).to_be_visible()
     copied = chat.page.evaluate("navigator.clipboard.readText()")
     assert "[1]" in copied.split("\n\n")[0]
-    post = served.post(chat.cited()[0])
+    post = town.post(chat.cited()[0])
     assert (post.get("url") or post["id"]) in copied
     assert "Answered by AI" in copied
 

@@ -11,7 +11,9 @@ import pytest
 import madang.server
 
 PAGE = Path(madang.server.__file__).parent / "page"
-CATALOGUES = {lang: json.loads((PAGE / f"messages/{lang}.json").read_text()) for lang in ("en", "ko")}
+CATALOGUES = {
+    lang: json.loads((PAGE / f"messages/{lang}.json").read_text()) for lang in ("en", "ko")
+}
 SCRIPTS = sorted((PAGE / "js").glob("*.js"))
 STYLES = sorted(PAGE.glob("*.css"))
 HANGUL = re.compile("[가-힣]")
@@ -22,7 +24,9 @@ def test_both_languages_say_the_same_things() -> None:
     assert list(english) == list(korean)
     for key in english:
         assert english[key].strip() and korean[key].strip()
-        placeholders = [sorted(re.findall(r"\{(\w+)\}", text)) for text in (english[key], korean[key])]
+        placeholders = [
+            sorted(re.findall(r"\{(\w+)\}", text)) for text in (english[key], korean[key])
+        ]
         assert placeholders[0] == placeholders[1], key
 
 
@@ -41,9 +45,11 @@ def test_every_message_is_said_and_every_said_message_exists() -> None:
     sources = "\n".join(path.read_text() for path in [PAGE / "index.html", *SCRIPTS])
     named = set(re.findall(r'["`]([a-z]+\.[a-z_]+)["`]', sources))
     # Keys that are put together, such as `failure.${reason}`.
-    families = {family for family in re.findall(r"`([a-z]+\.)\$\{", sources)}
+    families = set(re.findall(r"`([a-z]+\.)\$\{", sources))
     known = set(CATALOGUES["en"])
-    assert {key for key in named if key.split(".")[0] + "." in {k.split(".")[0] + "." for k in known}} <= known
+    assert {
+        key for key in named if key.split(".")[0] + "." in {k.split(".")[0] + "." for k in known}
+    } <= known
     unsaid = {key for key in known - named if not key.startswith(tuple(families))}
     assert unsaid == set()
 
@@ -54,7 +60,9 @@ def test_the_page_has_nothing_inline() -> None:
     assert re.findall(r"<script[^>]*>(.*?)</script>", html, re.S) == [""]
 
 
-@pytest.mark.parametrize("path", [PAGE / "index.html", *SCRIPTS, *STYLES], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [PAGE / "index.html", *SCRIPTS, *STYLES], ids=lambda path: path.name
+)
 def test_no_file_names_another_origin(path: Path) -> None:
     namespaces = {"http://www.w3.org/2000/svg"}
     assert set(re.findall(r"""(?:https?:)?//[\w.-]+\.[^\s"')]+""", path.read_text())) <= namespaces
@@ -62,7 +70,9 @@ def test_no_file_names_another_origin(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
 def test_no_script_writes_markup(path: Path) -> None:
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", path.read_text())
+    assert not re.search(
+        r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", path.read_text()
+    )
 
 
 def test_every_file_that_a_file_names_exists() -> None:
@@ -77,5 +87,7 @@ def test_every_file_that_a_file_names_exists() -> None:
 def test_every_drawing_that_is_used_is_drawn() -> None:
     drawn = set(re.findall(r'symbol id="(\w+)"', (PAGE / "drawings.svg").read_text()))
     sources = "\n".join(path.read_text() for path in [PAGE / "index.html", *SCRIPTS])
-    used = set(re.findall(r'drawings\.svg#(\w+)', sources)) | set(re.findall(r'drawing\("(\w+)"\)', sources))
+    used = set(re.findall(r"drawings\.svg#(\w+)", sources)) | set(
+        re.findall(r'drawing\("(\w+)"\)', sources)
+    )
     assert used == drawn

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from chat_page import ChatPage
+from chat_page import ChatPage, Town
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from playwright.sync_api import Page
@@ -29,15 +29,17 @@ in_one_page = settings(
 
 
 @pytest.fixture(scope="module")
-def modules(browser: Any, served: Any) -> Iterator[Page]:
+def modules(browser: Any, town: Town) -> Iterator[Page]:
     context = browser.new_context()
-    yield ChatPage(context.new_page(), served.url).page
+    yield ChatPage(context.new_page(), town.url).page
     context.close()
 
 
 def call(page: Page, module: str, expression: str, argument: Any = None) -> Any:
     """Evaluate an expression in which `m` is a module and `x` the argument."""
-    script = f"async (x) => {{ const m = await import('/static/js/{module}'); return {expression}; }}"
+    script = (
+        f"async (x) => {{ const m = await import('/static/js/{module}'); return {expression}; }}"
+    )
     return page.evaluate(script, argument)
 
 
@@ -45,7 +47,10 @@ def call(page: Page, module: str, expression: str, argument: Any = None) -> Any:
 @given(TEXT, st.integers(0, 45), st.integers(0, 45))
 def test_offsets_count_code_points(modules: Page, text: str, start: int, end: int) -> None:
     start, end = sorted((start, end))
-    assert call(modules, "offsets.js", "m.slice(x[0], x[1], x[2])", [text, start, end]) == text[start:end]
+    assert (
+        call(modules, "offsets.js", "m.slice(x[0], x[1], x[2])", [text, start, end])
+        == text[start:end]
+    )
 
 
 def test_an_emoji_before_the_quote_does_not_shift_it(modules: Page) -> None:
@@ -82,7 +87,13 @@ def cited_sentences(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, dict[str
         start = draw(st.integers(0, len(text) - 1))
         end = draw(st.integers(start + 1, len(text)))
         citations.append(
-            {"post": f"p:{number}", "quote": text[start:end], "start": start, "end": end, "n": number}
+            {
+                "post": f"p:{number}",
+                "quote": text[start:end],
+                "start": start,
+                "end": end,
+                "n": number,
+            }
         )
         said += draw(st.sampled_from([text, text[start:end], text[start:], ""])) + draw(TEXT)
     posts = {f"p:{number}": {"text": text} for number, text in enumerate(texts, 1)}
@@ -194,7 +205,11 @@ def test_markup_brings_no_behaviour_into_the_page(modules: Page, html: str) -> N
 
 def test_markup_keeps_what_markdown_makes(modules: Page) -> None:
     html = '<h1>a</h1><ol start="3"><li><strong>b</strong></li></ol><pre><code>c</code></pre>'
-    script = "(() => { const d = document.createElement('div'); d.append(m.fromMarkup(x)); return d.innerHTML; })()"
+    script = """(() => {
+      const home = document.createElement("div");
+      home.append(m.fromMarkup(x));
+      return home.innerHTML;
+    })()"""
     assert call(modules, "markup.js", script, html) == html.replace("h1>", "h3>")
     link = '<a href="https://town.example/p/1">a</a>'
     shown = call(modules, "markup.js", script, link)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from chat_page import ChatPage
-from conftest import OpenPage
+from chat_page import ChatPage, OpenPage
 from playwright.sync_api import CDPSession, Route, expect
 
 pytestmark = pytest.mark.browser

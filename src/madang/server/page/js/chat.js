@@ -171,9 +171,10 @@ export class Chat {
     for (let attempt = 1; ; attempt += 1) {
       try {
         for await (const chunk of ask(messages, signal)) {
-          const answer = afterChunk(turn.answer, chunk);
+          const before = turn.answer;
+          const answer = afterChunk(before, chunk);
           this.#change(turn, { status: "streaming", failure: null, answer });
-          this.#announce(answer, heard);
+          if (answer !== before) this.#announce(answer, heard);
         }
         return;
       } catch (error) {

@@ -122,4 +122,6 @@ showLanguage();
 await showInfo();
 document.body.classList.add("ready");
 const reopened = openId();
-if (!reopened || !(await chat.open(reopened))) field.focus();
+const opened = reopened !== null && (await chat.open(reopened));
+// On a phone the focus would bring up the keyboard before anyone has read a word.
+if (!opened && matchMedia("(pointer: fine)").matches) field.focus();
