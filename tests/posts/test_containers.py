@@ -28,8 +28,9 @@ from archive_files import (
     tweet,
     x_files,
     zip_of,
+    zst_of,
 )
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from madang.posts.readers import UnreadableFile, containers, open_reader, streams
@@ -423,3 +424,31 @@ def test_progress_reaches_the_whole(tmp_path):
         read_so_far, total = reader.progress
         assert total is not None
         assert 0 < read_so_far <= total
+
+
+SEEDS = [
+    *(pack(files) for files in (X, MASTODON) for pack in (zip_of, streamed_zip_of, tar_of)),
+    *(pack(tar_of(files)) for files in (X, MASTODON) for pack in (gzip.compress, zst_of)),
+]
+
+
+@given(
+    st.sampled_from(SEEDS), st.lists(st.tuples(st.integers(0), st.binary(max_size=4)), max_size=6)
+)
+@settings(
+    max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
+def test_a_damaged_archive_is_read_or_refused(tmp_path, seed, damages):
+    data = bytearray(seed)
+    for place, put in damages:
+        at = place % len(data)
+        data[at : at + max(1, len(put))] = put
+    path = tmp_path / "a"
+    path.write_bytes(data)
+    try:
+        records = read(path)
+    except UnreadableFile as error:
+        assert str(error).isprintable()
+        return
+    for post in posts(records):
+        post.canonical()

@@ -211,6 +211,13 @@ def test_importing_again_never_narrows_a_grant_and_may_widen_it(log: PostLog) ->
     assert log.find(["t:1"])["t:1"].allows("train")
 
 
+def test_an_older_version_changes_no_author(log: PostLog) -> None:
+    first = replace(post("1", "A"), author="minsu")
+    second = post("1", "B", edited_at=datetime(2026, 11, 2, tzinfo=UTC))
+    write(log, first, second, replace(first, metrics={"likes": 2}))
+    assert log.author_keys("t", "mina") == [1] and log.author_keys("t", "minsu") == []
+
+
 def test_unlisted_posts_are_not_trained_on_without_their_authors_grant(log: PostLog) -> None:
     grant = log.grant(Grant("operator", "a basis", OWNER_GRANT))
     unlisted = post("1", visibility="unlisted")

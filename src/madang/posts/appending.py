@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -20,62 +18,29 @@ from madang.posts.event import (
     SetVisibility,
     Write,
 )
+from madang.posts.pending import Pending, Row
 from madang.posts.post import Post, parse_stored_time
 
-_NOBODY: Mapping[str, bool] = {}
 
-
-@dataclass(slots=True)
-class _Row:
-    """A row of `posts` while an append works on it."""
-
-    key: int
-    seq: int
-    state: int
-    thread: str
-    payload: bytes | None = None
-    grant: int | None = None
-    allowed: int = 0
-    signals: str | None = None
-    own: bool = False
-    metrics: str | None = None
-
-
-@dataclass(slots=True)
 class Appending:
     """Applies events inside one transaction; new rows are written in bulk at the end."""
 
-    connection: sqlite3.Connection
-    now: int
-    salts: Iterator[bytes]
-    known_file: bool = False
-    _next_seq: int = 0
-    _next_key: int = 0
-    _rows: dict[str, _Row] = field(default_factory=dict)
-    _grants: dict[int, frozenset[str]] = field(default_factory=dict)
-    _authors: dict[tuple[str, str], tuple[bool, Mapping[str, bool]]] = field(default_factory=dict)
-    _any_author: bool = False
-    _new_events: list[tuple[Any, ...]] = field(default_factory=list)
-    _new_posts: list[tuple[Any, ...]] = field(default_factory=list)
-    _changed_posts: list[tuple[Any, ...]] = field(default_factory=list)
-    _moved_threads: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self, pending: Pending, *, known_file: bool = False) -> None:
+        self._pending = pending
+        self._connection = pending.connection
+        self._known_file = known_file
 
     def apply(self, events: Sequence[NewEvent]) -> list[Outcome]:
         """Apply the events in order and return what became of each."""
-        (highest_seq,) = self.connection.execute("SELECT max(seq) FROM events").fetchone()
-        (highest_key,) = self.connection.execute("SELECT max(key) FROM posts").fetchone()
-        self._next_seq = (highest_seq or 0) + 1
-        self._next_key = (highest_key or 0) + 1
-        self._any_author = bool(self.connection.execute("SELECT 1 FROM authors LIMIT 1").fetchone())
-        self._load(_ids(events))
+        self._pending.load(_ids(events))
         outcomes = [self._apply_one(event) for event in events]
-        self._flush()
+        self._pending.flush()
         return outcomes
 
     def _apply_one(self, event: NewEvent) -> Outcome:
         if isinstance(event, Write):
             return self._write(event)
-        self._flush()
+        self._pending.flush()
         match event:
             case Delete(post):
                 return self._delete(post)
@@ -94,10 +59,10 @@ class Appending:
 
     def _write(self, event: Write) -> Outcome:
         post = event.post
-        row = self._rows.get(post.id)
+        row = self._pending.rows.get(post.id)
         if row is not None and row.state == stored.ERASED:
             return "erased"
-        erased, refused = self._author(post)
+        erased, refused = self._pending.author(post.source, post.author)
         if erased:
             return "erased"
         if row is None:
@@ -109,18 +74,18 @@ class Appending:
         if not row.allowed:
             outcome = "refused"
         elif payload != row.payload and not self._is_older(post, row, payload):
-            row.seq = self._event("edit", row.key, row.seq, payload)
-            row.payload = payload
+            row.seq = self._pending.event("edit", row.key, row.seq, payload)
+            row.payload, row.source, row.author = payload, post.source, post.author
             self._join_thread(post, row)
             outcome = "edited"
         elif not terms_changed:
             return "unchanged"
-        self._changed_posts.append(
+        self._pending.changes.append(
             (
                 row.seq,
                 row.allowed,
-                post.source,
-                post.author,
+                row.source,
+                row.author,
                 row.thread,
                 row.grant,
                 row.signals,
@@ -134,7 +99,7 @@ class Appending:
     def _write_first(self, event: Write, refused: Mapping[str, bool]) -> Outcome:
         post = event.post
         allowed = stored.allowed_bits(
-            self._granted(event.grant),
+            self._pending.granted(event.grant),
             event.signals,
             refused,
             unlisted=post.visibility == "unlisted",
@@ -143,10 +108,10 @@ class Appending:
         if not allowed:
             return "refused"
         payload = post.canonical()
-        key, self._next_key = self._next_key, self._next_key + 1
-        row = _Row(
+        key = self._pending.new_key()
+        row = Row(
             key,
-            self._event("write", key, None, payload),
+            self._pending.event("write", key, None, payload),
             stored.VISIBLE,
             post.id,
             payload,
@@ -155,10 +120,12 @@ class Appending:
             _json(event.signals),
             event.own,
             _json(post.metrics),
+            post.source,
+            post.author,
         )
-        self._rows[post.id] = row
+        self._pending.rows[post.id] = row
         self._join_thread(post, row)
-        self._new_posts.append(
+        self._pending.posts.append(
             (
                 key,
                 post.id,
@@ -176,20 +143,22 @@ class Appending:
         )
         return "written"
 
-    def _renew(self, event: Write, row: _Row, refused: Mapping[str, bool]) -> bool:
+    def _renew(self, event: Write, row: Row, refused: Mapping[str, bool]) -> bool:
         """Take over what is outside a version and say whether anything of it changed.
 
         That is likes, signals, and the grant: a grant stays unless the new one says as much,
         so that importing a post again never narrows what was allowed before.
         """
         before = (row.allowed, row.grant, row.signals, row.own, row.metrics)
-        if row.grant is None or self._granted(event.grant) >= self._granted(row.grant):
+        if row.grant is None or self._pending.granted(event.grant) >= self._pending.granted(
+            row.grant
+        ):
             row.grant = event.grant
         row.signals = _json(event.signals) or row.signals
         row.own = row.own or event.own
         row.metrics = _json(event.post.metrics) or row.metrics
         row.allowed = stored.allowed_bits(
-            self._granted(row.grant),
+            granted(row.grant),
             orjson.loads(row.signals or "{}"),
             refused,
             unlisted=event.post.visibility == "unlisted",
@@ -197,32 +166,32 @@ class Appending:
         )
         if row.allowed != before[0]:
             # Consumers hear of it: what they derived from the post may have to go.
-            self._event("consent", row.key, None, None)
+            self._pending.event("consent", row.key, None, None)
         return before != (row.allowed, row.grant, row.signals, row.own, row.metrics)
 
-    def _join_thread(self, post: Post, row: _Row) -> None:
+    def _join_thread(self, post: Post, row: Row) -> None:
         """Give a post its thread: as stated, else its parent's, else its own."""
         thread = post.thread
         if thread is None and post.reply_to is not None:
-            parent = self._rows.get(post.reply_to)
+            parent = self._pending.rows.get(post.reply_to)
             thread = parent.thread if parent is not None else post.reply_to
         thread = thread or post.id
         if thread != post.id:
             # Replies that came before this post named their thread after it.
-            self._moved_threads.append((thread, post.id))
+            self._pending.moved_threads.append((thread, post.id))
         row.thread = thread
 
     # -- everything else --------------------------------------------------------------------
 
     def _delete(self, post: str) -> Outcome:
-        row = self._rows.get(post)
+        row = self._pending.rows.get(post)
         if row is not None and row.state == stored.ERASED:
             return "unchanged"
         if row is None:
-            key, self._next_key = self._next_key, self._next_key + 1
-            seq = self._event("delete", key, None, None)
-            self._rows[post] = _Row(key, seq, stored.ERASED, post)
-            self.connection.execute(
+            key = self._pending.new_key()
+            seq = self._pending.event("delete", key, None, None)
+            self._pending.rows[post] = Row(key, seq, stored.ERASED, post)
+            self._connection.execute(
                 "INSERT INTO posts (key, id, seq, state, allowed, thread) "
                 "VALUES (?1, ?2, ?3, 2, 0, ?2)",
                 (key, post, seq),
@@ -231,44 +200,44 @@ class Appending:
         self._erase(row)
         return "deleted"
 
-    def _erase(self, row: _Row) -> None:
-        self.connection.execute(
+    def _erase(self, row: Row) -> None:
+        self._connection.execute(
             "WITH RECURSIVE chain(seq) AS (SELECT ?1 UNION ALL "
             "SELECT e.previous FROM events e JOIN chain USING (seq) WHERE e.previous IS NOT NULL) "
             "UPDATE events SET payload = NULL, salt = NULL WHERE seq IN (SELECT seq FROM chain)",
             (row.seq,),
         )
-        row.seq = self._event("delete", row.key, row.seq, None)
+        row.seq = self._pending.event("delete", row.key, row.seq, None)
         row.state, row.payload = stored.ERASED, None
-        self.connection.execute(
+        self._connection.execute(
             "UPDATE posts SET seq = ?, state = 2, allowed = 0, author = NULL, signals = NULL, "
             "metrics = NULL WHERE key = ?",
             (row.seq, row.key),
         )
 
     def _delete_author(self, source: str, author: str) -> Outcome:
-        already = self.connection.execute(
+        already = self._connection.execute(
             "SELECT 1 FROM authors WHERE source = ? AND author = ? AND erased", (source, author)
         ).fetchone()
         if already:
             return "unchanged"
-        self._event("delete-author", None, None, None, source, author)
-        ids = self.connection.execute(
+        self._pending.event("delete-author", None, None, None, source, author)
+        ids = self._connection.execute(
             "SELECT id FROM posts WHERE source = ? AND author = ? AND state != 2", (source, author)
         ).fetchall()
-        self._load([post for (post,) in ids if post not in self._rows])
+        self._pending.load([post for (post,) in ids if post not in self._pending.rows])
         for (post,) in ids:
-            self._erase(self._rows[post])
-        self.connection.execute(
+            self._erase(self._pending.rows[post])
+        self._connection.execute(
             "INSERT INTO authors (source, author, erased) VALUES (?, ?, 1) "
             "ON CONFLICT DO UPDATE SET erased = 1",
             (source, author),
         )
-        self._forget_authors()
+        self._pending.forget_authors()
         return "deleted"
 
     def _set_visibility(self, post: str, visible: bool) -> Outcome:
-        row = self._rows.get(post)
+        row = self._pending.rows.get(post)
         if row is None:
             return "unknown"
         if row.state == stored.ERASED:
@@ -277,12 +246,12 @@ class Appending:
         if row.state == state:
             return "unchanged"
         row.state = state
-        self._event("show" if visible else "hide", row.key, None, None)
-        self.connection.execute("UPDATE posts SET state = ? WHERE key = ?", (state, row.key))
+        self._pending.event("show" if visible else "hide", row.key, None, None)
+        self._connection.execute("UPDATE posts SET state = ? WHERE key = ?", (state, row.key))
         return "edited"
 
     def _consent(self, event: Consent) -> Outcome:
-        erased, before = self._author_row(event.source, event.author)
+        erased, before = self._pending.author_row(event.source, event.author)
         refused = {purpose: False for purpose, allowed in before.items() if not allowed}
         for purpose, allowed in event.purposes.items():
             if allowed:
@@ -291,28 +260,28 @@ class Appending:
                 refused[purpose] = False
         if refused == before:
             return "unchanged"
-        self._event(
+        self._pending.event(
             "consent", None, None, orjson.dumps(dict(event.purposes)), event.source, event.author
         )
-        self.connection.execute(
+        self._connection.execute(
             "INSERT INTO authors (source, author, erased, refused) VALUES (?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET refused = excluded.refused",
             (event.source, event.author, erased, orjson.dumps(refused).decode()),
         )
-        self._forget_authors()
-        rows = self.connection.execute(
+        self._pending.forget_authors()
+        rows = self._connection.execute(
             "SELECT p.key, p.grant_seq, p.signals, p.own, "
             "json_extract(e.payload, '$.visibility') = 'unlisted' "
             "FROM posts p JOIN events e ON e.seq = p.seq "
             "WHERE p.source = ? AND p.author = ? AND p.state != 2",
             (event.source, event.author),
         ).fetchall()
-        self.connection.executemany(
+        self._connection.executemany(
             "UPDATE posts SET allowed = ? WHERE key = ?",
             [
                 (
                     stored.allowed_bits(
-                        self._granted(grant),
+                        self._pending.granted(grant),
                         orjson.loads(signals or "{}"),
                         refused,
                         unlisted=bool(unlisted),
@@ -325,104 +294,16 @@ class Appending:
         )
         return "edited"
 
-    # -- tables -----------------------------------------------------------------------------
-
-    def _event(
-        self,
-        kind: str,
-        key: int | None,
-        previous: int | None,
-        payload: bytes | None,
-        source: str | None = None,
-        author: str | None = None,
-    ) -> int:
-        seq, self._next_seq = self._next_seq, self._next_seq + 1
-        salt = next(self.salts) if kind in ("write", "edit") else None
-        self._new_events.append((seq, self.now, kind, key, source, author, previous, payload, salt))
-        return seq
-
-    def _flush(self) -> None:
-        if self._new_events:
-            self.connection.executemany(
-                "INSERT INTO events (seq, at, kind, key, source, author, previous, payload, salt) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                self._new_events,
-            )
-            self._new_events.clear()
-        if self._new_posts:
-            self.connection.executemany(
-                "INSERT INTO posts (key, id, seq, state, allowed, source, author, thread, "
-                "grant_seq, signals, own, metrics) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                self._new_posts,
-            )
-            self._new_posts.clear()
-        if self._changed_posts:
-            self.connection.executemany(
-                "UPDATE posts SET seq = ?, allowed = ?, source = ?, author = ?, thread = ?, "
-                "grant_seq = ?, signals = ?, own = ?, metrics = ? WHERE key = ?",
-                self._changed_posts,
-            )
-            self._changed_posts.clear()
-        if self._moved_threads:
-            self.connection.executemany(
-                "UPDATE posts SET thread = ? WHERE thread = ?", self._moved_threads
-            )
-            self._moved_threads.clear()
-
-    def _load(self, ids: Sequence[str]) -> None:
-        rows = self.connection.execute(
-            "SELECT p.id, p.key, p.seq, p.state, p.thread, e.payload, p.grant_seq, p.allowed, "
-            "p.signals, p.own, p.metrics FROM posts p JOIN events e ON e.seq = p.seq "
-            "WHERE p.id IN (SELECT value FROM json_each(?))",
-            (orjson.dumps(list(ids)).decode(),),
-        )
-        for post, *columns in rows:
-            row = _Row(*columns)
-            row.own = bool(row.own)
-            self._rows[post] = row
-
-    def _granted(self, grant: int | None) -> frozenset[str]:
-        if grant is None:
-            return frozenset()
-        if grant not in self._grants:
-            row = self.connection.execute(
-                "SELECT payload FROM events WHERE seq = ? AND kind = 'grant'", (grant,)
-            ).fetchone()
-            if row is None:
-                raise ValueError(f"the log holds no grant {grant}")
-            self._grants[grant] = frozenset(orjson.loads(row[0])["purposes"])
-        return self._grants[grant]
-
-    def _author(self, post: Post) -> tuple[bool, Mapping[str, bool]]:
-        if not self._any_author or post.author is None:
-            return False, _NOBODY
-        return self._author_row(post.source, post.author)
-
-    def _author_row(self, source: str, author: str) -> tuple[bool, Mapping[str, bool]]:
-        known = self._authors.get((source, author))
-        if known is None:
-            row = self.connection.execute(
-                "SELECT erased, refused FROM authors WHERE source = ? AND author = ?",
-                (source, author),
-            ).fetchone()
-            known = (bool(row[0]), orjson.loads(row[1])) if row else (False, _NOBODY)
-            self._authors[source, author] = known
-        return known
-
-    def _forget_authors(self) -> None:
-        self._authors.clear()
-        self._any_author = True
-
-    def _is_older(self, post: Post, row: _Row, payload: bytes) -> bool:
+    def _is_older(self, post: Post, row: Row, payload: bytes) -> bool:
         """Return whether a write is a version from before the current one."""
         assert row.payload is not None
         edited_at = orjson.loads(row.payload).get("edited_at")
         if edited_at is not None:
             return post.edited_at is None or post.edited_at < parse_stored_time(edited_at)
-        if not self.known_file:
+        if not self._known_file:
             return False
-        self._flush()
-        found = self.connection.execute(
+        self._pending.flush()
+        found = self._connection.execute(
             "WITH RECURSIVE chain(seq) AS (SELECT ?1 UNION ALL "
             "SELECT e.previous FROM events e JOIN chain USING (seq) WHERE e.previous IS NOT NULL) "
             "SELECT 1 FROM chain JOIN events e USING (seq) WHERE e.payload = ?2 LIMIT 1",

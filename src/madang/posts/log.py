@@ -24,6 +24,7 @@ from madang.posts import schema, stored
 from madang.posts.appending import Appending
 from madang.posts.consent import PURPOSES, Decision, resolve
 from madang.posts.event import Event, Grant, NewEvent, Outcome
+from madang.posts.pending import Pending
 from madang.posts.stored import Stored
 
 SALT_BYTES: Final = 16
@@ -101,8 +102,8 @@ class PostLog:
         names a grant that the log does not hold.
         """
         with self.transaction() as connection:
-            appending = Appending(connection, self._now(), _salts(), known_file=known_file)
-            return appending.apply(events)
+            pending = Pending(connection, self._now(), _salts())
+            return Appending(pending, known_file=known_file).apply(events)
 
     def import_finished(self, digest: str) -> None:
         """Remember a file, by the SHA-256 of its bytes, as read to its end."""

@@ -35,6 +35,10 @@ GZIP_MAGIC: Final = b"\x1f\x8b"
 class UnreadableFile(ValueError):  # noqa: N818
     """A file that cannot be read at all, or that is refused; the message is one sentence."""
 
+    def __init__(self, message: str) -> None:
+        # Names of files and columns come from the file: no line break, no escape of a terminal.
+        super().__init__("".join(char if char.isprintable() else "\ufffd" for char in message))
+
 
 @dataclass(slots=True)
 class ReadState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import stat
 import struct
 import zipfile
@@ -28,6 +29,19 @@ _ENCRYPTED: Final = 0x1
 _SIZE_FOLLOWS: Final = 0x8
 _UNKNOWN_SIZE: Final = 0xFFFFFFFF
 
+# What zipfile and the decompressors raise on damaged members.
+_DAMAGE: Final = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    OverflowError,
+    RuntimeError,
+)
+
 ZIP_MAGICS: Final = (_LOCAL_MAGIC, b"PK\x05\x06")
 
 
@@ -46,7 +60,7 @@ def open_directory(path: Path) -> zipfile.ZipFile | None:
     """Open a zip by its central directory; none where it is missing or damaged."""
     try:
         return zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, struct.error, ValueError, EOFError, NotImplementedError, OSError):
+    except _DAMAGE:
         return None
 
 
@@ -85,7 +99,9 @@ def read_member(
             f"{name} is packed by a method that cannot be read here; unpack the zip and import "
             "the folder"
         ) from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, struct.error):
+    except UnreadableFile:
+        raise
+    except _DAMAGE:
         state.note_early_end(name, "is damaged")
 
 
