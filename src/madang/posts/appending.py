@@ -150,9 +150,8 @@ class Appending:
         so that importing a post again never narrows what was allowed before.
         """
         before = (row.allowed, row.grant, row.signals, row.own, row.metrics)
-        if row.grant is None or self._pending.granted(event.grant) >= self._pending.granted(
-            row.grant
-        ):
+        granted = self._pending.granted
+        if row.grant is None or granted(event.grant) >= granted(row.grant):
             row.grant = event.grant
         row.signals = _json(event.signals) or row.signals
         row.own = row.own or event.own
