@@ -108,7 +108,8 @@ class Pending:
         rows = self.connection.execute(
             "SELECT p.id, p.key, p.seq, p.state, p.thread, e.payload, p.grant_seq, p.allowed, "
             "p.signals, p.own, p.metrics, p.source, p.author "
-            "FROM posts p JOIN events e ON e.seq = p.seq WHERE p.id IN (SELECT value FROM json_each(?))",
+            "FROM posts p JOIN events e ON e.seq = p.seq "
+            "WHERE p.id IN (SELECT value FROM json_each(?))",
             (orjson.dumps(list(ids)).decode(),),
         )
         for post, *columns in rows:
