@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from madang.home.brake import StoppedError
 from madang.server.headers import API_HEADERS
@@ -157,12 +158,31 @@ def install(app: FastAPI) -> None:
         headers = dict(error.headers or {})
         return ApiError(error.status_code, message, code=code, headers=headers).response()
 
-    async def on_fault(request: Request, error: Exception) -> Response:
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return internal().response()
-
     app.add_exception_handler(ApiError, on_api_error)
     app.add_exception_handler(StoppedError, on_stopped)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(Exception, on_fault)
+
+
+class Faults:
+    """Answers with an error where a fault of ours left a request without a response."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        started = False
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_and_see)
+        except Exception:
+            if started or scope["type"] != "http":
+                raise
+            _log.exception("%s %s failed", scope["method"], scope["path"])
+            await internal().response()(scope, receive, send)

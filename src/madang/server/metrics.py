@@ -127,9 +127,6 @@ class Measured:
 
         try:
             await self._app(scope, receive, send_and_see)
-        except Exception:
-            status = 500
-            raise
         finally:
             path = _route(scope)
             self._metrics.requests.labels(scope["method"], path, str(status)).inc()
