@@ -1,14 +1,21 @@
 #!/bin/sh
-# Prints the Python that Madang is installed with: the one named in $PYTHON, or the first on the
-# PATH that is new enough and can make virtual environments. Otherwise says what is missing.
+# Prints the Python that Madang is installed with: the one named in $PYTHON, else the one of .venv,
+# else the first on the PATH that is new enough and can make virtual environments. Where there is
+# none, says what is missing.
 
 probe='import sys
 if sys.version_info < (3, 11): sys.exit(3)
 import importlib.util
 sys.exit(0 if importlib.util.find_spec("ensurepip") else 4)'
 
+if [ -n "$PYTHON" ]; then
+  set -- "$PYTHON"
+else
+  set -- .venv/bin/python python3 python3.14 python3.13 python3.12 python3.11
+fi
+
 old= bare=
-for python in ${PYTHON:+"$PYTHON"} $([ -n "$PYTHON" ] || echo python3 python3.14 python3.13 python3.12 python3.11); do
+for python; do
   command -v "$python" >/dev/null 2>&1 || continue
   "$python" -c "$probe" >/dev/null 2>&1
   case $? in

