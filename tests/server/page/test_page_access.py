@@ -127,6 +127,14 @@ def test_the_policy_forbids_what_the_page_does_not_need(open_page: OpenPage, tow
     chat.errors.clear()
 
 
+def test_korean_on_an_english_page_is_marked_and_breaks_between_words(open_page: OpenPage) -> None:
+    turn = open_page("en").ask(QUESTION["ko"])
+    for part in (turn.locator(".question"), turn.locator(".sentence").first):
+        expect(part).to_have_attribute("lang", "ko")
+        assert part.evaluate("(e) => getComputedStyle(e).wordBreak") == "keep-all"
+    expect(turn.locator(".byline")).to_contain_text("AI answer")
+
+
 def test_sentences_are_announced_once_each(open_page: OpenPage) -> None:
     chat = open_page("en")
     turn = chat.ask(QUESTION["en"])

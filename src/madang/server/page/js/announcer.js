@@ -1,13 +1,13 @@
 // What a screen reader hears while an answer arrives: whole sentences, each once.
 
-import { element } from "./dom.js";
+import { element, ownLanguage } from "./dom.js";
 
 const KEPT = 20;
 
 /** Returns `announce(text)` for an element with aria-live. */
 export function announcer(region) {
   return function announce(text) {
-    region.append(element("p", { dir: "auto" }, text));
+    region.append(element("p", ownLanguage(text), text));
     while (region.childElementCount > KEPT) region.firstElementChild.remove();
   };
 }

@@ -1,6 +1,6 @@
 // The menu of past conversations, kept in this browser only.
 
-import { drawing, element, time } from "./dom.js";
+import { drawing, element, ownLanguage, time } from "./dom.js";
 import { say } from "./i18n.js";
 import { forgetAll, forgetConversation, listConversations } from "./store.js";
 
@@ -52,7 +52,7 @@ export function conversationsMenu(dialog, { onOpen, onForgotten, openedId }) {
           },
         },
       },
-      element("span", { class: "title", dir: "auto" }, title),
+      element("span", { class: "title", ...ownLanguage(title) }, title),
       time(new Date(updated).toISOString()),
     );
     const forget = element(

@@ -28,7 +28,16 @@ export function time(iso) {
 
 /** A person's or account's name; its direction stays its own. */
 export function name(text) {
-  return element("bdi", { class: "name" }, text);
+  return element("bdi", { ...ownLanguage(text), class: "name" }, text);
+}
+
+/**
+ * Attributes for words that may be in another language than the page: their own direction, and
+ * Korean where there is Hangul, for screen readers and for how lines break.
+ */
+export function ownLanguage(text, known = null) {
+  const lang = known && known !== "und" ? known : /\p{Script=Hangul}/u.test(text) ? "ko" : null;
+  return { dir: "auto", lang };
 }
 
 /** A drawing of the page's own set, hidden from screen readers. */

@@ -1,7 +1,7 @@
 // The body of an answer: sentences of the same kind stand together under a label that says where
 // they come from.
 
-import { element } from "./dom.js";
+import { element, ownLanguage } from "./dom.js";
 import { fromMarkup } from "./markup.js";
 
 /**
@@ -45,7 +45,7 @@ function rowOf(item, context) {
   const { sentence } = item;
   const row = element(sentence.kind === "quoted" ? "blockquote" : "div", {
     class: "sentence",
-    dir: "auto",
+    ...ownLanguage(sentence.text),
     "data-key": keyOf(item),
   });
   const absent = sentence.state === "gone" || sentence.state === "edited";

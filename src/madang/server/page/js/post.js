@@ -2,7 +2,7 @@
 // and the conversation around it.
 
 import { fetchPost, isAbsent } from "./api.js";
-import { element, name, outside, time } from "./dom.js";
+import { element, name, outside, ownLanguage, time } from "./dom.js";
 import { label, say } from "./i18n.js";
 import { cut, slice } from "./offsets.js";
 
@@ -74,11 +74,7 @@ function details(post) {
 
 function textOf(post, spans) {
   const parts = cut(post.text, spans).map(({ text, marked }) => (marked ? element("mark", {}, text) : text));
-  return element("div", { class: "text", dir: "auto", lang: language(post) }, ...parts);
-}
-
-function language(post) {
-  return post.lang && post.lang !== "und" ? post.lang : null;
+  return element("div", { class: "text", ...ownLanguage(post.text, post.lang) }, ...parts);
 }
 
 function original(post) {

@@ -1,6 +1,6 @@
 // The posts behind an answer, as cards: the cited ones with their numbers, the rest folded away.
 
-import { element, name, time } from "./dom.js";
+import { element, name, ownLanguage, time } from "./dom.js";
 
 const FEW = 4;
 
@@ -55,6 +55,6 @@ function card(source, number, open) {
       source.title ? name(source.title) : element("span", { say: "post.unnamed" }),
     ),
     time(source.date),
-    source.snippet ? element("p", { dir: "auto", class: "snippet" }, source.snippet) : null,
+    source.snippet ? element("p", { ...ownLanguage(source.snippet), class: "snippet" }, source.snippet) : null,
   );
 }

@@ -2,7 +2,7 @@
 
 import { numbers, shown } from "./answer.js";
 import { copyText } from "./copying.js";
-import { drawing, element } from "./dom.js";
+import { drawing, element, ownLanguage } from "./dom.js";
 import { message, say } from "./i18n.js";
 import { showPassages } from "./passages.js";
 import { showSources } from "./sources.js";
@@ -12,7 +12,8 @@ let made = 0;
 /** Make the element of a turn; returns {root, update}. `update` brings it in line with the turn. */
 export function turnView(turn, { openPost, retry, about }) {
   made += 1;
-  const heading = element("h2", { class: "question", id: `question-${made}`, dir: "auto" }, turn.question);
+  const called = { class: "question", id: `question-${made}`, ...ownLanguage(turn.question) };
+  const heading = element("h2", called, turn.question);
   const state = element("span", { class: "state" });
   const body = element("div", { class: "body" });
   const failure = element("p", { class: "failure" });
