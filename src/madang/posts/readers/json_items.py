@@ -6,6 +6,7 @@ items before the cut. Only one item is in memory at a time.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from madang.posts.readers.json_values import parse_json
 # A post of X or Mastodon is a few kilobytes; the longest of X (25,000 characters) some 200.
 MAX_ITEM_BYTES: Final = 8 << 20
 MAX_PREAMBLE_BYTES: Final = 1 << 20
+# A post nests ten deep. Deeper is broken, and found out before much has been read in vain.
+MAX_DEPTH: Final = 40
 
 # From anywhere outside a string to the next bracket, over whole strings.
 _TO_BRACKET: Final = re.compile(
@@ -23,7 +26,15 @@ _TO_BRACKET: Final = re.compile(
 )
 _SPACE: Final = re.compile(rb"[\s]*+")
 _SCALAR: Final = re.compile(rb'(?:"(?:[^"\\]++|\\.)*+"|[^,\[\]{}"])++', re.DOTALL)
+_INDENT: Final = re.compile(rb"\n[ \t]*+\Z")
 _OPENING: Final = re.compile(rb'[{\[\s]++("(?:[^"\\]++|\\.){1,64}+")\s*+:')
+
+
+_OPENING_BYTES: Final = 256
+_CLOSING: Final = {ord("{"): ord("}"), ord("["): ord("]")}
+_LENIENT: Final = json.JSONDecoder(strict=False)
+# At the end of a cut item a word or an escape may be cut as well: `fals`, `\\ud83`.
+_LAST_WORD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +58,9 @@ class JsonItems:
         self._buffer = b""
         self._at = 0
         self._ended = False
+        self._broken_at: int | None = None
         self._resumption: re.Pattern[bytes] | None = None
+        self._own_lines = False
         self.complete = False
 
     def __iter__(self) -> Iterator[Item]:
@@ -60,7 +73,8 @@ class JsonItems:
                 return
             byte = self._buffer[start : start + 1]
             if byte == b"]":
-                self.complete = True
+                self._at = start + 1
+                self.complete = self._key is not None or self._nothing_follows()
                 return
             if byte == b",":
                 self._at = start + 1
@@ -94,60 +108,93 @@ class JsonItems:
             self._at = match.end()
 
     def _composite(self, number: int) -> Item:
+        if self._resumption is None:
+            self._learn_opening()
         end = self._balanced_end()
         if end is None:
             return self._recover(number)
-        raw = self._buffer[self._at : end]
+        start, self._at = self._at, end
         try:
-            value = parse_json(raw)
+            return Item(number, parse_json(self._buffer[start:end]))
         except ValueError:
-            # A lost quote or bracket may have swallowed the items after this one.
-            opening = self._resumption or _resumption(raw)
-            resumed = opening.search(self._buffer, self._at + 1, end) if opening else None
-            self._at = resumed.end() if resumed else end
+            # With a quote lost, the brackets of several items can pass for those of one.
+            if self._resumption is not None and self._own_lines:
+                error = _first_error(self._buffer[start:end]) or 0
+                match = self._resumption.search(self._buffer, start + error, end)
+                self._at = match.end() if match else end
             return Item(number, problem="is not valid JSON")
-        if self._resumption is None:
-            self._resumption = _resumption(raw)
-        self._at = end
-        return Item(number, value)
+
+    def _learn_opening(self) -> None:
+        """Remember what stands before the next item if it opens as this one does.
+
+        Where items begin on lines of their own, the same indentation, which nothing inside an
+        item has. On one line, an object whose first key is the same.
+        """
+        indent = _INDENT.search(self._buffer, max(0, self._at - _OPENING_BYTES), self._at)
+        if indent:
+            self._own_lines = True
+            self._resumption = re.compile(re.escape(indent[0]) + rb"(?=\{)")
+            return
+        opening = _OPENING.match(self._buffer, self._at, self._at + _OPENING_BYTES)
+        if opening:
+            key = re.escape(opening[1])
+            self._resumption = re.compile(rb",\s*(?=\{\s*" + key + rb"\s*:)")
 
     def _balanced_end(self) -> int | None:
-        """Return where the item at `_at` ends; none where it does not, within the limit."""
-        depth = 0
+        """Return where the item at `_at` ends.
+
+        None where its brackets do not match (`_broken_at` says where), where it is too long, or
+        where the stream ends before it.
+        """
+        open_brackets = bytearray()
         position = self._at
+        self._broken_at = None
         while True:
             match = _TO_BRACKET.match(self._buffer, position)
             if match is None:
-                if len(self._buffer) - self._at > MAX_ITEM_BYTES:
-                    return None
                 moved = self._at
-                if not self._more():
+                if len(self._buffer) - self._at > MAX_ITEM_BYTES or not self._more():
                     return None
-                position -= moved - self._at
+                position -= moved
                 continue
-            depth += 1 if match[1] in b"{[" else -1
             position = match.end()
-            if depth == 0:
+            bracket = match[1][0]
+            if bracket in _CLOSING:
+                open_brackets.append(_CLOSING[bracket])
+                if len(open_brackets) > MAX_DEPTH:
+                    self._broken_at = position
+                    return None
+            elif open_brackets.pop() != bracket:
+                self._broken_at = position - 1
+                return None
+            elif not open_brackets:
                 return position
             if position - self._at > MAX_ITEM_BYTES:
                 return None
 
     def _recover(self, number: int) -> Item:
-        """Go on behind an item without an end: at what opens as the items before it did."""
-        opening = self._resumption or _resumption(self._buffer[self._at : self._at + 256])
-        while opening is not None:
-            match = opening.search(self._buffer, self._at + 1)
+        """Go on behind an item without an end: where the next one opens as those before did."""
+        limit = min(len(self._buffer), self._at + MAX_ITEM_BYTES)
+        end = limit if self._broken_at is None else self._broken_at
+        error = _first_error(self._buffer[self._at : end])
+        problem = "is not valid JSON"
+        if error is None and self._broken_at is None:
+            if self._ended:
+                self._at = len(self._buffer)
+                return Item(number, problem="is cut by the end of the file")
+            problem = f"is longer than {MAX_ITEM_BYTES >> 20} MiB"
+        self._at = end if error is None else self._at + max(error, 1)
+        while self._resumption is not None:
+            match = self._resumption.search(self._buffer, self._at)
             if match:
                 self._at = match.end()
-                return Item(number, problem="has no end")
-            self._at = max(self._at, len(self._buffer) - 256)
+                return Item(number, problem=problem)
+            self._at = max(self._at, len(self._buffer) - _OPENING_BYTES)
             if not self._more():
                 break
-        else:
-            while self._more():
-                self._at = len(self._buffer)
         self._at = len(self._buffer)
-        return Item(number, problem="is cut by the end of the file")
+        self._chunks = iter(())
+        return Item(number, problem=problem)
 
     def _scalar(self, number: int) -> Item:
         while True:
@@ -166,6 +213,10 @@ class JsonItems:
             return Item(number, parse_json(match[0].strip()))
         except ValueError:
             return Item(number, problem="is not valid JSON")
+
+    def _nothing_follows(self) -> bool:
+        start = self._skip_space()
+        return start is None or self._buffer[start : start + 1] == b";"
 
     def _skip_space(self) -> int | None:
         while True:
@@ -193,7 +244,18 @@ class JsonItems:
         return gathered > 0
 
 
-def _resumption(item: bytes) -> re.Pattern[bytes] | None:
-    """Return what the next item looks like if it opens with the same key as this one."""
-    opening = _OPENING.match(item)
-    return re.compile(rb",\s*(?=\{\s*" + re.escape(opening[1]) + rb"\s*:)") if opening else None
+def _first_error(item: bytes) -> int | None:
+    """Return where an item without an end is broken; none where it is only cut.
+
+    A separator before the place belongs to what follows, which may be the next item.
+    """
+    text = item.decode("utf-8", "surrogateescape")
+    try:
+        _LENIENT.decode(text)
+    except json.JSONDecodeError as error:
+        cut = error.msg.startswith("Unterminated") or error.pos >= len(text) - _LAST_WORD
+        before = text[: error.pos].rstrip().removesuffix(",")
+        return None if cut else len(before.encode("utf-8", "surrogateescape"))
+    except RecursionError:
+        return 1
+    return None
