@@ -28,7 +28,9 @@ _REASON: Final = re.compile(
     r"|때문|이유|원인|덕분|느라|[가-힣](?:서|므로|니까|려고|기 위해|위해|으로)(?![가-힣])|[가-힣]+(?:해져|아져|어져|라서|아서|어서)",
     re.IGNORECASE,
 )
-_PERSON: Final = re.compile(r"@\w|[가-힣]{2,4}\s?(?:씨|님|군|양|선생|할머니|할아버지|선장|회장|대표|이모|삼촌)")
+_PERSON: Final = re.compile(
+    r"@\w|[가-힣]{2,4}\s?(?:씨|님|군|양|선생|할머니|할아버지|선장|회장|대표|이모|삼촌)"
+)
 _PERSON_MEANS: Final = frozenset(
     terms("man woman mother father daughter son captain doctor nurse teacher president owner")
 )
@@ -61,13 +63,10 @@ def _holds(kind: AnswerKind, unit: str, text: str, profile: Profile) -> bool:
             return any(v.kind in ("money", "percent") for v in found) or bool(_FREE.search(text))
         case "count":
             return any(_counts(v, unit, text) for v in found)
-        case "measure" | "duration":
-            return any(
-                v.kind in ("number", "percent")
-                and (v.unit in DURATION) == (kind == "duration")
-                and bool(v.unit)
-                for v in found
-            ) or (kind == "duration" and any(v.kind in ("time", "date", "year") for v in found))
+        case "measure":
+            return any(_measures(v, unit, text) for v in found)
+        case "duration":
+            return any(v.unit in DURATION or v.kind in ("time", "date", "year") for v in found)
         case "phone":
             return any(v.kind == "phone" for v in found)
         case "contact":
@@ -82,17 +81,46 @@ def _holds(kind: AnswerKind, unit: str, text: str, profile: Profile) -> bool:
             return bool(_REASON.search(text))
 
 
+_DIMENSIONS: Final[dict[str, frozenset[str]]] = {
+    "age": frozenset({"age", "year", "month"}),
+    "mass": frozenset({"kg", "g", "ton"}),
+    "length": frozenset({"m", "cm", "mm", "km", "mile", "foot"}),
+    "degree": frozenset({"degree"}),
+}
+_SPEED: Final = re.compile(
+    r"km/h|kph|mph|m/s|knots?\b|노트|시속|초속|(?:an|per) hour", re.IGNORECASE
+)
+_COUNTED: Final = frozenset({"thing", "animal", "person", "sort", "sheet", "volume"})
+
+
+def _measures(value: Value, unit: str, text: str) -> bool:
+    """Return whether a number measures in the unit or the dimension that was asked for."""
+    if value.kind not in ("number", "percent") or not value.unit:
+        return False
+    if unit == "speed":
+        return bool(_SPEED.search(text))
+    if unit in _DIMENSIONS:
+        return value.unit in _DIMENSIONS[unit]
+    asked = UNITS.get(unit)
+    return asked is None or asked == value.unit
+
+
 def _counts(value: Value, unit: str, text: str) -> bool:
-    """Return whether a number counts what was asked for, as far as its counter tells."""
-    if value.kind not in ("number", "year"):
+    """Return whether a number counts what was asked for, as its counter or its noun tells."""
+    if value.kind not in ("number", "year", "ordinal"):
         return False
     if not unit:
         return True
     asked = UNITS.get(unit)
-    if asked is not None and value.unit:
-        return asked == value.unit or {asked, value.unit} <= {"thing", "animal", "person", "sort"}
-    if asked is None and unit.isascii():
-        # `how many interpreters` wants a number that stands before interpreters.
-        following = terms(text[value.start : value.end + 40])
-        return bool(set(terms(unit)) & set(following)) or not value.unit or value.unit not in DURATION
-    return True
+    if asked == value.unit and asked is not None:
+        return True
+    following = text[value.end : value.end + 30]
+    if unit.isascii():
+        # `how many interpreters` wants a number before interpreters, or a bare one or a counted
+        # one: posts say `12 of us`.
+        if set(terms(unit)) & set(terms(following)):
+            return True
+        return asked is None and value.unit in ("", *_COUNTED)
+    if asked is None:
+        return following.lstrip().startswith(unit) or text[value.start : value.end].endswith(unit)
+    return asked in _COUNTED and (value.unit == "thing" or not value.unit)

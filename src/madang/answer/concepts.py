@@ -14,6 +14,7 @@ _LONGEST: Final = 5
 
 class _Concepts(NamedTuple):
     english: dict[str, frozenset[int]]
+    phrases: dict[tuple[str, str], int]
     korean: dict[str, frozenset[int]]
     lines: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]
 
@@ -22,22 +23,28 @@ class _Concepts(NamedTuple):
 def _load() -> _Concepts:
     english: dict[str, set[int]] = {}
     korean: dict[str, set[int]] = {}
+    phrases: dict[tuple[str, str], int] = {}
     lines: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     text = (files("madang.answer") / "concepts.txt").read_text("utf-8")
     for line in text.splitlines():
         if not line.strip() or line.startswith("#"):
             continue
         latin, _, hangul = line.partition("|")
-        words = tuple(word for word in latin.split() if "_" not in word)
+        words = tuple(word.replace("_", " ") for word in latin.split())
         stems = tuple(hangul.split())
         for word in words:
-            for term in terms(word)[:1]:
-                english.setdefault(term, set()).add(len(lines))
+            match terms(word):
+                case [term]:
+                    english.setdefault(term, set()).add(len(lines))
+                case [first, second]:
+                    phrases[first, second] = len(lines)
         for stem in stems:
             korean.setdefault(stem, set()).add(len(lines))
         lines.append((words, stems))
     freeze = {term: frozenset(found) for term, found in english.items()}
-    return _Concepts(freeze, {s: frozenset(found) for s, found in korean.items()}, tuple(lines))
+    return _Concepts(
+        freeze, phrases, {s: frozenset(found) for s, found in korean.items()}, tuple(lines)
+    )
 
 
 _NONE: Final[frozenset[int]] = frozenset()
@@ -46,6 +53,12 @@ _NONE: Final[frozenset[int]] = frozenset()
 def of_english(term: str) -> frozenset[int]:
     """Return the meanings of an English search term."""
     return _load().english.get(term, _NONE)
+
+
+def of_phrase(first: str, second: str) -> frozenset[int]:
+    """Return the meaning of two English search terms that stand side by side."""
+    line = _load().phrases.get((first, second))
+    return _NONE if line is None else frozenset((line,))
 
 
 def is_korean(stem: str) -> bool:
@@ -83,4 +96,3 @@ def translations(parts: Iterable[frozenset[int]], into: str) -> list[str]:
     lines = _load().lines
     meanings = sorted(frozenset().union(*parts))
     return [word for line in meanings for word in lines[line][1 if into == "ko" else 0]]
-

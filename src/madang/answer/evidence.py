@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from madang.answer import concepts
 from madang.answer.answer_kinds import HARD, holds
 from madang.answer.duplicates import fold_duplicates
+from madang.answer.hostile import asks_about, speaks_to_a_model
 from madang.answer.matching import Need, has_value, strength, weigh
 from madang.answer.question import Question
-from madang.answer.recency import newest_first
+from madang.answer.recency import SAME_MATTER, newest_first, same_matter
 from madang.answer.retriever import Retriever
 from madang.answer.transliteration import romanize
 from madang.answer.words import Profile, profile
@@ -27,6 +29,17 @@ LARGEST_THREAD: Final = 40
 NAMED_BY_KIND: Final = 0.7
 FROM_BEGINNING: Final = 0.8
 BEFORE: Final = 0.5
+TOPICAL: Final = 10
+BY_TOPIC: Final = 0.7
+# What each part weighs in a candidate's score beside its coverage of the question.
+W_ANSWERS: Final = 0.95
+W_CONTEXT: Final = 0.6
+W_PASSAGE: Final = 0.3
+W_TOPIC: Final = 0.4
+W_NAMED: Final = 0.5
+W_LACKS: Final = 0.25
+W_ASKS: Final = 0.2
+W_OTHER: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +57,10 @@ class Passage:
 class Candidate:
     """A post that may answer.
 
-    `had` is how surely the post has each need, `covered` the share of the question's weight that the post has itself, `in_context` the
-    share that it has with the posts above it; `missing` the weight of the heaviest word that
-    neither has, `named` the share of the question's values that stand in post or context.
+    `had` is how surely the post has each need, `with_above` how surely with the posts above it,
+    `topical` how surely with other posts on the same matter. `covered` is the share of the
+    question's weight that the post has itself, `in_context` the share with the posts above it,
+    `named` the share of the question's values that stand in post or context.
     `passages` are its sentences; `folded` are the posts that say the same.
     """
 
@@ -54,9 +68,10 @@ class Candidate:
     text: Profile
     above: tuple[Post, ...]
     had: tuple[float, ...]
+    with_above: tuple[float, ...]
+    topical: tuple[float, ...]
     covered: float
     in_context: float
-    missing: float
     named: float
     passages: tuple[Passage, ...]
     holds: bool
@@ -85,7 +100,10 @@ class Evidence:
 def gather(
     retriever: Retriever, question: Question, *, only: tuple[str, ...] | None = None
 ) -> Evidence:
-    """Find, read and order the posts that may answer a question."""
+    """Find, read and order the posts that may answer a question.
+
+    Posts that speak to a machine are left out unless the question is about them.
+    """
     needs = weigh(question, retriever.document_frequency, retriever.document_count)
     found = _search(retriever, question, only)
     above: dict[str, tuple[Post, ...]] = {}
@@ -94,23 +112,69 @@ def gather(
             above[neighbour.id] = its_above
             if only is None or neighbour.id in only:
                 found.setdefault(neighbour.id, neighbour)
-    candidates = [read(question, needs, post, above.get(post.id, ())) for post in found.values()]
+    candidates = [
+        read(question, needs, post, above.get(post.id, ()))
+        for post in found.values()
+        if not speaks_to_a_model(post.text) or asks_about(question.text, post.author)
+    ]
     candidates.sort(key=lambda one: -one.score)
     candidates = fold_duplicates(candidates)
+    candidates = _with_topic(candidates, needs)
+    candidates.sort(key=lambda one: -one.score)
     return Evidence(needs, tuple(newest_first(candidates, question, needs)))
+
+
+def _with_topic(candidates: Sequence[Candidate], needs: Sequence[Need]) -> list[Candidate]:
+    """Add what related posts say about the same matter: where one calls it a concert, it is one."""
+    total = sum(need.weight for need in needs) or 1.0
+    read_further = list(candidates)
+    for i, candidate in enumerate(candidates[:TOPICAL]):
+        related = [
+            other
+            for other in candidates[: 2 * TOPICAL]
+            if other is not candidate and _related(candidate, other)
+        ]
+        if not related:
+            continue
+        topical = tuple(
+            max(own, BY_TOPIC * max(other.had[k] for other in related))
+            for k, own in enumerate(candidate.with_above)
+        )
+        gained = sum(
+            need.weight * (now - own)
+            for need, now, own in zip(needs, topical, candidate.with_above, strict=True)
+        )
+        read_further[i] = replace(
+            candidate, topical=topical, score=candidate.score + W_TOPIC * gained / total
+        )
+    return read_further
+
+
+def _related(one: Candidate, other: Candidate) -> bool:
+    alike = same_matter(one.text, other.text)
+    same_author = one.post.author is not None and one.post.author == other.post.author
+    return alike >= (0.25 if same_author else SAME_MATTER)
 
 
 def _search(
     retriever: Retriever, question: Question, only: tuple[str, ...] | None
 ) -> dict[str, Post]:
     filters = Filters(only=only)
-    hits = retriever.search(question.text, limit=SEARCHED, filters=filters)
+    hits = retriever.search(plain_query(question.text), limit=SEARCHED, filters=filters)
     found = {hit.post.id: hit.post for hit in hits}
     translated = translate(question)
     if translated:
         for hit in retriever.search(translated, limit=TRANSLATED, filters=filters):
             found.setdefault(hit.post.id, hit.post)
     return found
+
+
+def plain_query(text: str) -> str:
+    """Return a question as words alone: a filter or a phrase in it is part of what it says."""
+    return _QUERY_SYNTAX.sub(" ", text)
+
+
+_QUERY_SYNTAX: Final = re.compile(r"[\"“”„«»「」『』]|(?<=[a-z]):(?=\S)", re.IGNORECASE)
 
 
 def translate(question: Question) -> str:
@@ -127,9 +191,7 @@ def translate(question: Question) -> str:
     return " ".join(dict.fromkeys(query))
 
 
-def _neighbours(
-    thread: Sequence[Post], post: Post
-) -> Iterable[tuple[Post, tuple[Post, ...]]]:
+def _neighbours(thread: Sequence[Post], post: Post) -> Iterable[tuple[Post, tuple[Post, ...]]]:
     """Yield the posts of a thread near a post, each with those above it, nearest first."""
     by_id = {one.id: one for one in thread}
     for one in thread[:LARGEST_THREAD]:
@@ -162,33 +224,40 @@ def read(
     # A reply to a question is read with it, as its other half.
     answers = bool(above) and above[0].text.rstrip().endswith(("?", "？")) and held
     passed_on = 1.0 if answers else 0.9
-    with_context = [
+    with_above = tuple(
         max(own, passed_on * max((strength(need.word, one) for one in context), default=0.0))
         for need, own in zip(needs, had, strict=True)
-    ]
+    )
     total = sum(need.weight for need in needs) or 1.0
     covered = sum(n.weight * own for n, own in zip(needs, had, strict=True)) / total
-    in_context = sum(n.weight * own for n, own in zip(needs, with_context, strict=True)) / total
-    missing = max(
-        (n.weight * (1 - own) for n, own in zip(needs, with_context, strict=True)), default=0.0
-    )
+    in_context = sum(n.weight * own for n, own in zip(needs, with_above, strict=True)) / total
     named = _named(question, text, context, post)
     score = (
         covered
-        + (0.95 if answers else 0.6) * (in_context - covered)
-        + 0.3 * max(passage.score for passage in passages)
-        - 0.5 * (1 - named)
-        - 0.25 * (not held and any(kind in HARD for kind in question.kinds))
-        - 0.06 * post.text.rstrip().endswith("?")
+        + (W_ANSWERS if answers else W_CONTEXT) * (in_context - covered)
+        + W_PASSAGE * max(passage.score for passage in passages)
+        - W_NAMED * (1 - named)
+        - W_LACKS * (not held and any(kind in HARD for kind in question.kinds))
+        - W_ASKS * post.text.rstrip().endswith(("?", "？"))
+        - W_OTHER * (text.hangul != (question.lang == "ko"))
     )
     return Candidate(
-        post, text, above, had, covered, in_context, missing, named, passages, held, score
+        post,
+        text,
+        above,
+        had,
+        with_above,
+        with_above,
+        covered,
+        in_context,
+        named,
+        passages,
+        held,
+        score,
     )
 
 
-def _named(
-    question: Question, text: Profile, context: Sequence[Profile], post: Post
-) -> float:
+def _named(question: Question, text: Profile, context: Sequence[Profile], post: Post) -> float:
     """Return the share of the question's values that post or context name.
 
     A month or weekday may also be that of the post.
@@ -233,8 +302,7 @@ def _passages(
             for k, own in enumerate(had[i])
         ]
         nearby = sum(
-            need.weight
-            * max(own, BEFORE * (had[i - 1][k] if i else 0.0), BEFORE * window[k])
+            need.weight * max(own, BEFORE * (had[i - 1][k] if i else 0.0), BEFORE * window[k])
             for k, (need, own) in enumerate(zip(needs, had[i], strict=True))
         )
         covered = sum(n.weight * own for n, own in zip(needs, had[i], strict=True)) / total

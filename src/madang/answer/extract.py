@@ -7,12 +7,17 @@ from datetime import datetime
 from typing import Final
 
 from madang.answer.answer import Citation, Sentence
-from madang.answer.evidence import Candidate
+from madang.answer.answer_kinds import holds
+from madang.answer.evidence import Candidate, Passage
+from madang.answer.question import Question
+from madang.answer.values import same_value
+from madang.answer.words import profile
 from madang.posts import Post
+from madang.text import sentences
 
 WHOLE_POST: Final = 220
 LONGEST_QUOTE: Final = 320
-SECOND_BEST: Final = 0.75
+MOST_QUOTES: Final = 4
 
 
 def quote(post: Post, start: int, end: int) -> Sentence:
@@ -23,32 +28,56 @@ def quote(post: Post, start: int, end: int) -> Sentence:
     return Sentence(text, "quoted", (Citation(post.id, text, start, end),))
 
 
-def extract(candidates: Sequence[Candidate], *, most: int = 2) -> tuple[Sentence, ...]:
-    """Quote what answers best: from the first post, and from the next where it is as good."""
-    if not candidates:
-        return ()
-    found = list(spans_of(candidates[0]))
-    quotes = [quote(candidates[0].post, start, end) for start, end in found]
-    for other in candidates[1:most]:
-        if other.score >= SECOND_BEST * candidates[0].score:
-            start, end = next(iter(spans_of(other)))
-            quotes.append(quote(other.post, start, end))
-    return tuple(quotes)
+def extract(candidates: Sequence[Candidate]) -> tuple[Sentence, ...]:
+    """Quote what answers: up to two sentences of the best post, the best one of the others."""
+    quotes: list[Sentence] = []
+    for i, candidate in enumerate(candidates):
+        spans = spans_of(candidate.post, candidate.passages)
+        for start, end in spans if i == 0 else spans[:1]:
+            quotes.append(quote(candidate.post, start, end))
+    return tuple(quotes[:MOST_QUOTES])
 
 
-def spans_of(candidate: Candidate) -> list[tuple[int, int]]:
+def spans_of(post: Post, passages: Sequence[Passage] = ()) -> list[tuple[int, int]]:
     """Return the one or two spans of a post that answer; a short post is quoted whole."""
-    text = candidate.post.text
+    text = post.text
     if len(text) <= WHOLE_POST:
         return [(0, len(text))]
-    best = candidate.best
+    if not passages:
+        return [_trimmed(text, *next(iter(sentences(text)), (0, len(text))))]
+    ranked = sorted(passages, key=lambda passage: -passage.score)
+    best = ranked[0]
     chosen = [best]
-    ranked = sorted(candidate.passages, key=lambda passage: -passage.score)
     for passage in ranked[1:2]:
         if passage.score >= 0.8 * best.score and passage.end - passage.start < WHOLE_POST:
             chosen.append(passage)
-    chosen.sort(key=lambda passage: passage.start)
+    # The best comes first: what is cut off later is the lesser one.
     return [_trimmed(text, passage.start, passage.end) for passage in chosen]
+
+
+def keeps_the_answer(
+    question: Question, candidate: Candidate, written: Sequence[Sentence]
+) -> bool:
+    """Return whether prose still holds what the quote answers with.
+
+    Where a time, a price or a number is asked, one of those that the best sentence has must be
+    in the prose; elsewhere the prose has to have as much of the question as that sentence.
+    """
+    prose = " ".join(sentence.text for sentence in written)
+    best = candidate.best
+    quoted = candidate.post.text[best.start : best.end]
+    if question.kinds and best.holds:
+        if not holds(question.kinds, question.unit, prose, profile(prose)):
+            return False
+        asked = [v for v in profile(quoted).values]
+        said = profile(prose).values
+        return not asked or any(same_value(one, other) for one in said for other in asked)
+    new = [word for word in profile(prose).words if word.stems not in _stems(question)]
+    return len(new) >= 2
+
+
+def _stems(question: Question) -> set[tuple[str, ...]]:
+    return {word.stems for word in profile(question.text).words}
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:

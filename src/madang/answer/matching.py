@@ -11,12 +11,13 @@ from typing import Final
 from madang.answer.question import Question
 from madang.answer.transliteration import sounds_alike
 from madang.answer.values import Value, same_value
-from madang.answer.words import Profile, Word, open_letters
+from madang.answer.words import Profile, Word, open_letters, verb_root
 from madang.text import terms
 
 DocumentFrequency = Callable[[str], int]
 
-SAME_MEANING: Final = 0.8
+SAME_MEANING: Final = 0.7
+TRANSLATED: Final = 0.75
 BY_SOUND: Final = 0.9
 BY_BEGINNING: Final = 0.9
 MISSPELLED: Final = 0.8
@@ -88,6 +89,8 @@ def _hangul(word: Word, text: Profile) -> float:
         letters = open_letters(stem)
         if len(letters) >= 4 and letters in text.letters:
             return BY_BEGINNING
+        if word.verbal and verb_root(word.surface) in text.roots:
+            return BY_BEGINNING
     elif any(w.hangul and (w.stems[0] == stem or w.surface == word.surface) for w in text.words):
         return 1.0
     best = _by_meaning(word, text)
@@ -106,7 +109,11 @@ def _hangul(word: Word, text: Profile) -> float:
 def _by_meaning(word: Word, text: Profile) -> float:
     if not word.meanings:
         return 0.0
-    return SAME_MEANING * sum(bool(part & text.meanings) for part in word.meanings) / len(word.meanings)
+    return (
+        SAME_MEANING
+        * sum(bool(part & text.meanings) for part in word.meanings)
+        / len(word.meanings)
+    )
 
 
 def _latin(word: Word, text: Profile) -> float:
@@ -140,8 +147,11 @@ def _one_edit(one: str, other: str) -> bool:
     while i < min(len(one), len(other)) and one[i] == other[i]:
         i += 1
     a, b = one[i:], other[i:]
-    return a[1:] == b or a == b[1:] or a[1:] == b[1:] or (
-        len(a) > 1 and len(b) > 1 and a[0] == b[1] and a[1] == b[0] and a[2:] == b[2:]
+    return (
+        a[1:] == b
+        or a == b[1:]
+        or a[1:] == b[1:]
+        or (len(a) > 1 and len(b) > 1 and a[0] == b[1] and a[1] == b[0] and a[2:] == b[2:])
     )
 
 

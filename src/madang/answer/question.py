@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from madang.answer.values import Value, values
 from madang.answer.words import Word, words
-from madang.text import question_language, sentences, stop_words
+from madang.text import question_language, stop_words
 
 AnswerKind = Literal[
     "time", "weekday", "date", "year", "money", "count", "measure", "duration", "phone", "contact",
@@ -36,10 +36,10 @@ class Question:
     yes_no: bool
 
     def asks_at(self, place: int) -> bool:
-        """Return whether the sentence at a place asks; where none does, all of them do."""
-        spans = sentences(self.text)
-        asking = [span for span in spans if self.text[: span[1]].endswith(("?", "？"))]
-        return not asking or len(spans) == 1 or any(a <= place < b for a, b in asking)
+        """Return whether the clause at a place asks; where none does, all of them do."""
+        spans = [m.span() for m in _CLAUSE.finditer(self.text)]
+        asking = [span for span in spans if _ASKING.search(self.text[slice(*span)])]
+        return not asking or any(a <= place < b for a, b in asking)
 
 
 def analyse(text: str) -> Question:
@@ -72,6 +72,7 @@ def analyse(text: str) -> Question:
 
 _ENGLISH_FILLERS: Final = frozenset(
     """
+    whats wheres whens whos hows town village here's weekend
     lol pls plz hey hi ok okay actually really still just also ever yet now currently today nowadays
     days anyone anybody someone somebody people person everyone many much long often old far tall big
     true get got getting go going goes went gone come comes take takes took happen happened happens
@@ -87,6 +88,7 @@ _ENGLISH_FILLERS: Final = frozenset(
 )
 _KOREAN_FILLERS: Final = frozenset(
     """
+    동네 동네에서 마을 마을에서 여기 여기서 씨 씨가 씨는 많이 너무 아주 매우 얼마나 나서 하면 보면 주말 했다는 한다는 있다는 된다는
     지금 요즘 요새 최근 최근에 현재 이제 결국 혹시 그냥 진짜 정말 실제로 사람 사람은 사람이 분 거 거야 건가요
     걸로 게 건 데 데가 때 날 적 채 중 중에 중에서 제일 가장 전부 총 다 좀 꼭 자꾸 다시 새로 우리 저희 내 제 나 저
     나요 되나요 되나 돼요 돼 되 될까요 있을까요 있던 있던데 있대 있대요 없대 했대 한대 쓴대 쓴다 뭐래 뭐래요 뭐였어 뭐였지 뭐였나요
@@ -117,6 +119,15 @@ def _asks(word: Word) -> bool:
     )
 
 
+# A clause of a message: up to a mark, or up to a Korean ending that only leads to what follows.
+_CLAUSE: Final = re.compile(
+    r"(?:[^.?!,;？]|(?<=\d)[.,](?=\d))+?(?:던데|는데|한데|인데)(?=\s)|(?:[^.?!,;？]|(?<=\d)[.,](?=\d))+[.?!,;？]*"
+)
+_ASKING: Final = re.compile(
+    r"[?？]|\b(?:what|whats|who|whom|whose|where|wheres|when|whens|why|how|which)\b"
+    r"|누가|누구|언제|어디|무엇|뭐|뭘|왜|어떻게|어떤|어느|얼마|몇|며칠|무슨|(?:나요|까요|는지|가요|알려줘|알려주세요)\W*$",
+    re.IGNORECASE,
+)
 _NEWEST: Final = re.compile(
     r"\b(?:now|latest|newest|currently|current|nowadays|these days|any ?more|at the moment|in the end"
     r"|final(?:ly)?|updated?|most recent|eventually|as of)\b"
@@ -155,15 +166,30 @@ _KINDS: Final[tuple[tuple[str, tuple[AnswerKind, ...]], ...]] = (
 )  # fmt: skip
 _KIND_PATTERNS: Final = tuple((re.compile(p, re.IGNORECASE), kinds) for p, kinds in _KINDS)
 _UNIT_ASKED: Final = re.compile(
-    r"몇\s?(명|개|권|마리|장|번|대|그릇|포기|가구|사람|곳|석|척|건|종|가지|잔|상자|층|학년|팀|점|채|병|미리|도|키로|킬로|미터|센티|리터|살|시간|분|일|개월|달|년)"
+    r"몇\s?(?!시(?!간)|월|년도|등|위|번째|요일|이나|이야|이에|인가|쯤|사람)([가-힣]{1,3}?)(?:이나|이|을|를|은|는|까지|부터|정도|쯤|짜리"
+    r"|나|야|예요|이야|인가요|였|이었|인지|이에요|로|째|\s|[?？]|$)"
     r"|how many (\w+)",
     re.IGNORECASE,
+)
+# What a measure is measured in, where the question does not name a unit.
+_DIMENSIONS: Final = tuple(
+    (re.compile(pattern, re.IGNORECASE), unit)
+    for pattern, unit in (
+        (r"\bhow (?:old)\b|나이|연세|몇\s?살", "age"),
+        (r"\bhow fast\b|\bspeed\b|속도|얼마나 빨", "speed"),
+        (r"\bhow (?:heavy|much .*weigh)|\bweigh|무게|몸무게", "mass"),
+        (
+            r"\bhow (?:tall|high|deep|wide|long is|far|big|large)\b|\blength\b|길이가|높이|깊이|수심|너비",
+            "length",
+        ),
+        (r"\bhow (?:hot|cold|warm)\b|\btemperature\b|온도|기온|몇\s?도", "degree"),
+    )
 )
 _COUNTER_ASKED: Final = re.compile(r"몇\s?[가-힣]+")
 
 
 def _kinds(text: str) -> tuple[tuple[AnswerKind, ...], str]:
-    unit = ""
+    unit = next((unit for pattern, unit in _DIMENSIONS if pattern.search(text)), "")
     asked = _UNIT_ASKED.search(text)
     if asked:
         unit = (asked[1] or asked[2] or "").lower()

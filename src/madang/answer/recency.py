@@ -120,9 +120,7 @@ def _overtakes(
     return same_matter(newer.text, older.text) >= (SAME_MATTER if not change else SAME_MATTER - 0.1)
 
 
-def _has_what(
-    newer: Candidate, older: Candidate, needs: Sequence[Need], threaded: bool
-) -> bool:
+def _has_what(newer: Candidate, older: Candidate, needs: Sequence[Need], threaded: bool) -> bool:
     """Return whether the newer post has each telling word of the question that the older has."""
     if threaded:
         return True

@@ -66,7 +66,9 @@ class CommunityPosts:
         self, query: str, *, limit: int, filters: Filters, order: Order = "relevance"
     ) -> list[Hit]:
         """Return the best posts that may ground an answer, best first."""
-        return self._index.search(query, limit=limit, filters=filters, order=order, purpose="ground")
+        return self._index.search(
+            query, limit=limit, filters=filters, order=order, purpose="ground"
+        )
 
     def thread(self, post: Post) -> list[Post]:
         """Return the posts of a post's thread that may ground an answer, oldest first."""

@@ -9,7 +9,9 @@ from typing import Final, Literal
 from madang.answer.answer import Route
 
 Topic = Literal["one thing", "what is said", "news"]
-HelpTopic = Literal["abilities", "deletion", "consent", "sources", "privacy", "languages", "identity"]
+HelpTopic = Literal[
+    "abilities", "deletion", "consent", "sources", "privacy", "languages", "identity"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,14 @@ def route(message: str, *, only_posts: bool = False) -> Routed:
     if _WHAT_IS_SAID.search(text):
         return Routed("posts", "what is said")
     return Routed("posts")
+
+
+def talk_kind(message: str) -> Literal["greeting", "thanks", "other"]:
+    """Return what kind of talk a message is, for a reply without a model."""
+    text = " ".join(message.split())
+    if _GREETING.search(text):
+        return "greeting"
+    return "thanks" if _THANKS.search(text) else "other"
 
 
 def is_general_knowledge(message: str) -> bool:
@@ -163,6 +173,16 @@ _TALK: Final = (
         r"\d\s?(?:더하기|빼기|곱하기|나누기|곱하면|더하면|나누면|빼면)",
         r"\d[\d.,]*\s?[가-힣a-z]+(?:은|는|이|가)?\s?(?:몇|얼마)\s?(?:마일|킬로|미터|센티|인치|피트|파운드|온스|평|그램|리터|야드|화씨|섭씨)",
     ),
+)
+
+_GREETING: Final = _any(
+    r"^\W*(?:hi|hello|hey|heya|hiya|yo|howdy|greetings|good (?:morning|afternoon|evening|day)|morning)\b",
+    r"\bhow are you\b|\bnice to meet you\b",
+    r"^\W*(?:안녕|안뇽|하이|헬로|반가|방가|ㅎㅇ|좋은\s?(?:아침|하루|저녁)|굿모닝)",
+)
+_THANKS: Final = _any(
+    r"^\W*(?:thanks?|thank you|thx|ty|cheers|much appreciated)\b",
+    r"^\W*(?:고마|고맙|감사|땡큐|ㄳ|ㄱㅅ|수고)",
 )
 
 # Words that ask for the posts whatever else the message says.

@@ -15,33 +15,53 @@ WEIGHTS: Final[Mapping[str, float]] = {
     "bias": -3.0,
     "covered": 3.0,
     "in_context": 3.0,
-    "missing": -3.0,
+    "in_topic": 0.0,
+    "rare_missing": -2.0,
+    "everyday_missing": -1.0,
     "named": 2.0,
-    "lacks_kind": -2.5,
-    "holds_kind": 0.8,
+    "lacks_value": -2.5,
+    "lacks_sign": -0.5,
+    "holds_value": 0.8,
     "sentence": 1.5,
     "few_needs": 0.0,
+    "asks": -1.0,
     "other_language": 0.0,
 }
 THRESHOLD: Final = 0.5
 
 
 def features(question: Question, evidence: Evidence, candidate: Candidate) -> dict[str, float]:
-    """Return what is known of how well a post answers, each between 0 and 1."""
+    """Return what is known of how well a post answers, each between 0 and 1.
+
+    A rare word that is missing weighs otherwise than an everyday one, which the post may have
+    said in other words.
+    """
     hard = any(kind in HARD for kind in question.kinds)
-    weights = sum(need.weight for need in evidence.needs)
-    heaviest = max((need.weight for need in evidence.needs), default=1.0) or 1.0
+    needs = evidence.needs
+    total = sum(need.weight for need in needs)
+    topical = sum(n.weight * had for n, had in zip(needs, candidate.topical, strict=True))
+    absent = [
+        (need, need.weight * (1 - had))
+        for need, had in zip(needs, candidate.topical, strict=True)
+        if not (need.names_kind and candidate.holds)
+    ]
+    rare = max((lost for need, lost in absent if not need.word.meanings), default=0.0)
+    everyday = max((lost for need, lost in absent if need.word.meanings), default=0.0)
     hangul = any(word.hangul for word in candidate.text.words)
     return {
         "bias": 1.0,
         "covered": candidate.covered,
         "in_context": candidate.in_context,
-        "missing": candidate.missing / heaviest,
+        "in_topic": topical / total if total else 0.0,
+        "rare_missing": rare,
+        "everyday_missing": everyday,
         "named": candidate.named,
-        "lacks_kind": float(bool(question.kinds) and not candidate.holds),
-        "holds_kind": float(hard and candidate.holds and candidate.best.holds),
+        "lacks_value": float(hard and not candidate.holds),
+        "lacks_sign": float(bool(question.kinds) and not hard and not candidate.holds),
+        "holds_value": float(hard and candidate.holds and candidate.best.holds),
         "sentence": max(passage.covered for passage in candidate.passages),
-        "few_needs": 1.0 / (1.0 + weights),
+        "few_needs": 1.0 / (1.0 + total),
+        "asks": float(candidate.post.text.rstrip().endswith(("?", "？"))),
         "other_language": float(hangul != (question.lang == "ko")),
     }
 

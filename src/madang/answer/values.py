@@ -115,6 +115,7 @@ UNITS: Final = {
         "eur": "유로 euro euros eur €",
         "gbp": "파운드 pound pounds gbp £",
         "jpy": "엔 yen jpy ¥",
+        "geun": "근",
         "kg": "kg kgs 키로 킬로 킬로그램 kilo kilos kilogram kilograms",
         "g": "g 그램 gram grams",
         "ton": "톤 ton tons tonne tonnes",
@@ -186,8 +187,7 @@ _TENS: Final = {
 _ORDINALS: Final = {
     word: number
     for number, word in enumerate(
-        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh "
-        "twelfth".split(),
+        "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split(),
         start=1,
     )
 }

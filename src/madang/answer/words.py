@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -116,7 +116,21 @@ def words(text: str) -> tuple[Word, ...]:
             either = frozenset().union(*(concepts.of_english(stem) for stem in stems))
             meanings = (either,) if either else ()
             found.append(Word(surface, start, end, False, stems, meanings))
-    return tuple(found)
+    return tuple(_with_phrases(found))
+
+
+def _with_phrases(found: list[Word]) -> list[Word]:
+    """Give both words of a known pair (`fish market`) what the pair means."""
+    for i in range(len(found) - 1):
+        first, second = found[i], found[i + 1]
+        if first.hangul or second.hangul:
+            continue
+        meaning = concepts.of_phrase(first.stems[-1], second.stems[0])
+        if meaning:
+            for k in (i, i + 1):
+                parts = found[k].meanings or (frozenset(),)
+                found[k] = replace(found[k], meanings=(parts[0] | meaning, *parts[1:]))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +140,10 @@ class Profile:
     words: tuple[Word, ...]
     stems: frozenset[str]
     meanings: frozenset[int]
+    hangul: bool
     syllables: str
     letters: str
+    roots: frozenset[str]
     values: tuple[Value, ...]
 
 
@@ -136,7 +152,8 @@ def profile(text: str) -> Profile:
     """Return the profile of a text.
 
     `syllables` is its Hangul without spaces, so that `낚시 대회` is found in `낚시대회`, and
-    `letters` the same in jamo, so that `바뀌` is found in `바뀝니다`.
+    `letters` the same in jamo, so that `바뀌` is found in `바뀝니다`; `roots` are those of what may
+    be verbs, `hangul` says whether most of the words are Korean.
     """
     found = words(text)
     syllables = "".join(_HANGUL_RUN.findall(text))
@@ -145,7 +162,9 @@ def profile(text: str) -> Profile:
         stems=frozenset(stem for word in found for stem in word.stems),
         meanings=frozenset().union(*(part for word in found for part in word.meanings)),
         syllables=syllables,
+        hangul=sum(word.hangul for word in found) * 2 > len(found),
         letters=decomposed(syllables),
+        roots=frozenset(verb_root(w.surface) for w in found if w.hangul and len(w.surface) > 1) - {""},
         values=values(text),
     )
 
@@ -163,6 +182,17 @@ def open_letters(stem: str) -> str:
     """Return the jamo of a stem without the last final consonant, which endings change."""
     letters = decomposed(stem)
     return letters[:-1] if letters and "\u11a8" <= letters[-1] <= "\u11ff" else letters
+
+
+@lru_cache(maxsize=16384)
+def verb_root(word: str) -> str:
+    """Return what the forms of a Korean verb share: `열렸`, `열립` and `열려` begin with the same.
+
+    That is a closed first syllable and the next initial, in jamo; empty for other words.
+    """
+    letters = decomposed(word[:2])
+    closed = len(letters) >= 4 and "\u11a8" <= letters[2] <= "\u11ff"
+    return letters[:4] if closed else ""
 
 
 def folded(text: str) -> str:

@@ -1,0 +1,131 @@
+"""The model's own words: greetings, drafts, translations; and whether they may leave."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from madang.answer.answer import Turn
+from madang.answer.retriever import Retriever
+from madang.answer.words import words
+from madang.engines.engine import Engine, EngineError, Message, Sampling
+from madang.search.hit import Filters
+from madang.text import sentences
+
+_INSTRUCTIONS: Final[dict[Literal["ko", "en"], str]] = {
+    "en": "You are Madang, a friendly helper of a community. Reply briefly and plainly. "
+    "Say nothing about the community or its members: you do not know them.",
+    "ko": "당신은 커뮤니티의 친절한 도우미 마당입니다. 한국어로 짧고 쉽게 답하세요. "
+    "커뮤니티나 그 사람들에 대해서는 아는 것이 없으니 말하지 마세요.",
+}
+MOST_TURNS: Final = 6
+LONGEST_TURN: Final = 2000
+
+
+def conversation(
+    message: str, lang: Literal["ko", "en"], history: Sequence[Turn]
+) -> list[Message]:
+    """Return the messages for a reply in the model's own words."""
+    earlier = [
+        Message(turn.role, turn.content[:LONGEST_TURN]) for turn in history[-MOST_TURNS:]
+    ]
+    return [Message("system", _INSTRUCTIONS[lang]), *earlier, Message("user", message[:LONGEST_TURN * 2])]
+
+
+_HANGUL: Final = re.compile(r"[가-힣]")
+_LETTER: Final = re.compile(r"[^\W\d_]")
+_WANTS_ENGLISH: Final = re.compile(r"영어로|영문으로|in english|into english", re.IGNORECASE)
+_WANTS_KOREAN: Final = re.compile(r"한국어로|한글로|우리말로|(?:in|into|to) korean", re.IGNORECASE)
+
+
+def wanted_language(message: str, lang: Literal["ko", "en"]) -> Literal["ko", "en"]:
+    """Return the language that a reply should be in: what the message wants, else its own."""
+    if _WANTS_ENGLISH.search(message):
+        return "en"
+    return "ko" if _WANTS_KOREAN.search(message) else lang
+
+
+def readable(reply: str, lang: Literal["ko", "en"]) -> bool:
+    """Return whether a reply is in a language and no babble: little of it is repeated."""
+    letters = len(_LETTER.findall(reply))
+    if letters < 2:
+        return False
+    hangul = len(_HANGUL.findall(reply)) / letters
+    if (hangul < 0.5) if lang == "ko" else (hangul > 0.5):
+        return False
+    chunks = reply.split()
+    if len(chunks) < 8:
+        return True
+    triples = Counter(zip(chunks, chunks[1:], chunks[2:], strict=False))
+    return max(triples.values()) <= 3 and len(set(chunks)) >= 0.3 * len(chunks)
+
+
+_ABOUT_COMMUNITY: Final = re.compile(
+    r"\b(?:the|these|your|our|recent) posts?\b|\b(?:in|of|from|by) (?:this|the|our|your) (?:community|town|village|forum|group)\b"
+    r"|\b(?:members?|residents?|locals|people here|villagers|townspeople)\b|\baccording to\b|@\w"
+    r"|올라온 글|게시글|게시물|커뮤니티|회원들|주민들|우리 동네|이 동네|마을 사람",
+    re.IGNORECASE,
+)
+
+
+def claims_about_community(reply: str, said: str, retriever: Retriever) -> bool:
+    """Return whether a reply claims something about the community or anybody in it.
+
+    Names that the person wrote themselves (`said`) are theirs to use: in a translation, say.
+    """
+    theirs = said.lower()
+    for start, end in sentences(reply):
+        sentence = reply[start:end]
+        about = _ABOUT_COMMUNITY.search(sentence)
+        if about and about[0].lower() not in theirs:
+            return True
+        for word in words(sentence)[1:]:
+            name = word.surface.strip("@#'")
+            named = word.is_name or (word.hangul and len(word.stems[0]) >= 2)
+            if named and name.lower() not in theirs and _is_member(word.stems[-1] if word.hangul else name, retriever):
+                return True
+    return False
+
+
+def _is_member(name: str, retriever: Retriever) -> bool:
+    """Return whether a name is an author's, as the posts that it finds are signed."""
+    if len(name) < 2:
+        return False
+    plain = name.lower()
+    return any(
+        plain in re.split(r"[\s_.\-@]+", f"{hit.post.author or ''} {hit.post.author_name or ''}".lower())
+        or (not plain.isascii() and plain in (hit.post.author_name or ""))
+        for hit in retriever.search(name, limit=3, filters=Filters())
+    )
+
+
+class Abilities:
+    """Which languages an engine can write, found out once for each engine."""
+
+    _NO_KOREAN: Final = re.compile(r"smol", re.IGNORECASE)
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._korean: bool | None = None
+        self._lock = threading.Lock()
+
+    def writes(self, lang: Literal["ko", "en"]) -> bool:
+        """Return whether the engine writes a language; Korean is tried out where not known."""
+        if lang == "en":
+            return True
+        with self._lock:
+            if self._korean is None:
+                self._korean = not self._NO_KOREAN.search(self._engine.name) and self._probe()
+            return self._korean
+
+    def _probe(self) -> bool:
+        asked = [Message("user", "바다에 대해 한국어로 한 문장만 써 주세요.")]
+        sampling = Sampling(max_tokens=40, deadline_s=6.0)
+        try:
+            reply = "".join(piece.text for piece in self._engine.generate(asked, sampling))
+        except EngineError:
+            return False
+        return readable(reply, "ko")
