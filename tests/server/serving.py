@@ -49,7 +49,7 @@ class Served:
 
     def queue(self) -> tuple[int, int]:
         """How many are at work, how many wait."""
-        admission = self.server.config.app.state.service.admission  # type: ignore[union-attr]
+        admission = self.server.service.admission
         return admission.working, admission.waiting
 
     def post(self, id: str) -> httpx.Response:

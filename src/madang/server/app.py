@@ -60,7 +60,7 @@ def create_app(
     errors.install(app)
     # The last one added is the first that a request meets.
     app.add_middleware(errors.Faults)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, closing=service.closing)
     app.add_middleware(Access, hosts=Hosts.of(host, allowed_hosts))
     app.add_middleware(Headers)
     app.add_middleware(Measured, metrics=service.metrics)

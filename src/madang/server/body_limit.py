@@ -8,7 +8,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from madang.server.errors import ApiError
+from madang.server.errors import ApiError, shutting_down
 
 MAX_BODY_BYTES: Final = 1 << 20
 BODY_TIMEOUT_S: Final = 30.0
@@ -17,24 +17,31 @@ BODY_TIMEOUT_S: Final = 30.0
 class BodyLimit:
     """Refuses bodies over a mebibyte, also such as do not tell their size."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, closing: asyncio.Event) -> None:
+        """Read bodies for `app`; those that are still on their way at `closing` are given up."""
         self._app = app
+        self._closing = closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
+        reading = asyncio.ensure_future(_read(Headers(scope=scope), receive))
+        closed = asyncio.ensure_future(self._closing.wait())
         try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await _read(Headers(scope=scope), receive)
+            await asyncio.wait(
+                {reading, closed}, timeout=BODY_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not reading.done():
+                raise shutting_down() if closed.done() else _late()
+            body = reading.result()
         except ApiError as error:
             await error.response()(scope, receive, send)
             return
-        except TimeoutError:
-            late = ApiError(408, "the body did not arrive in time", code="request_timeout")
-            await late.response()(scope, receive, send)
-            return
+        finally:
+            reading.cancel()
+            closed.cancel()
         if body is None:
             return
         given = False
@@ -72,5 +79,14 @@ def _too_large() -> ApiError:
         f"the request is larger than {MAX_BODY_BYTES} bytes; send less of the conversation",
         code="request_too_large",
         # What is left of the body is not read, so the connection cannot be used again.
+        headers={"connection": "close"},
+    )
+
+
+def _late() -> ApiError:
+    return ApiError(
+        408,
+        f"the body did not arrive within {BODY_TIMEOUT_S:g} seconds",
+        code="request_timeout",
         headers={"connection": "close"},
     )

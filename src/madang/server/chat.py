@@ -17,7 +17,7 @@ from madang.home import Steps, StoppedError
 from madang.server.admission import Place, QueueFullError
 from madang.server.chat_request import ChatCompletionRequest
 from madang.server.chunks import Reply
-from madang.server.errors import ApiError, internal, stopped
+from madang.server.errors import ApiError, internal, shutting_down, stopped
 from madang.server.headers import API_HEADERS
 from madang.server.schemas import ERRORS, STREAM, ChatCompletion
 from madang.server.service import Service, require_chat, service_of
@@ -181,11 +181,6 @@ def _as_api_error(error: Exception) -> ApiError:
         case StoppedError():
             return stopped()
         case ClosingError():
-            return ApiError(
-                503,
-                "the server is being shut down",
-                code="shutting_down",
-                headers={"retry-after": "5"},
-            )
+            return shutting_down()
     _log.error("an answer failed", exc_info=error)
     return internal()

@@ -83,6 +83,16 @@ def stopped() -> ApiError:
     return ApiError(503, str(StoppedError()), code=STOPPED, headers={"x-should-retry": "false"})
 
 
+def shutting_down() -> ApiError:
+    """Return the error of a server that is about to end."""
+    return ApiError(
+        503,
+        "the server is being shut down",
+        code="shutting_down",
+        headers={"retry-after": "5", "connection": "close"},
+    )
+
+
 def internal() -> ApiError:
     """Return the error of a fault of ours; what went wrong stands in the log alone."""
     return ApiError(500, "the server failed to answer; its log says why", code="internal_error")

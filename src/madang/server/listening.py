@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from madang.home import Home
 from madang.server.app import DEFAULT_QUEUE, DEFAULT_WORKERS, create_app
@@ -57,9 +58,11 @@ class Server(uvicorn.Server):
     ) -> None:
         """Open the port. Raises ValueError where that fails."""
         app = create_app(home, host=host, workers=workers, queue=queue)
+        service = app.state.service
+        assert isinstance(service, Service)
         super().__init__(
             uvicorn.Config(
-                app,
+                _without_fuss(app, service.closing),
                 http="h11",
                 ws="none",
                 lifespan="on",
@@ -72,9 +75,7 @@ class Server(uvicorn.Server):
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
-        service = app.state.service
-        assert isinstance(service, Service)
-        self._service = service
+        self.service = service
         self._on_listening = on_listening
         self._socket = listen(host, port)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -115,7 +116,7 @@ class Server(uvicorn.Server):
     def _end(self) -> None:
         self.force_exit = self.should_exit
         self.should_exit = True
-        self._service.closing.set()
+        self.service.closing.set()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -137,6 +138,19 @@ def listen(host: str, port: int) -> socket.socket:
             f"{host}:{port} cannot be listened on ({error.strerror}); choose another --port"
         ) from None
     return listening
+
+
+def _without_fuss(app: ASGIApp, closing: asyncio.Event) -> ASGIApp:
+    """Let requests that are cut off at the very end go without a traceback."""
+
+    async def serve_one(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await app(scope, receive, send)
+        except asyncio.CancelledError:
+            if not closing.is_set():
+                raise
+
+    return serve_one
 
 
 def _url(host: str, listening: socket.socket) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +22,7 @@ router = APIRouter()
 
 FOLDER: Final = Path(__file__).parent / "page"
 LANGUAGES: Final = ("ko", "en")
+_NAME: Final = re.compile(r"(?:[\w-]{1,64}/){0,4}[\w-]{1,64}(?:\.\w{1,16}){1,2}", re.ASCII)
 _MOST_EXAMPLES: Final = 12
 _TYPES: Final = {
     ".html": "text/html; charset=utf-8",
@@ -44,6 +46,9 @@ async def index(request: Request) -> Response:
 @router.api_route("/static/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
 async def static(path: str, request: Request) -> Response:
     """Return a file of the page."""
+    # Nothing else is a name: no parents, no blanks, nothing too long for a file system.
+    if not _NAME.fullmatch(path):
+        raise _missing(request)
     return _file(FOLDER / path, request)
 
 
@@ -105,7 +110,7 @@ def _file(path: Path, request: Request) -> Response:
     path = path.resolve()
     kind = _TYPES.get(path.suffix)
     if kind is None or not path.is_relative_to(FOLDER.resolve()) or not path.is_file():
-        raise ApiError(404, f"there is nothing at {request.url.path}", code="not_found")
+        raise _missing(request)
     stat = path.stat()
     content, digest = _read(path, stat.st_mtime_ns, stat.st_size)
     headers = {"content-type": kind, "etag": f'"{digest}"', "cache-control": "no-cache"}
@@ -116,6 +121,10 @@ def _file(path: Path, request: Request) -> Response:
     if known & {f'"{digest}"', "*"}:
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers)
+
+
+def _missing(request: Request) -> ApiError:
+    return ApiError(404, f"there is nothing at {request.url.path}", code="not_found")
 
 
 @lru_cache(maxsize=256)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response
+from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from madang.posts import Media, Outcome, Post, Stored
@@ -22,7 +23,10 @@ from madang.server.service import Service, require_admin, service_of
 from madang.text import detect_language
 
 router = APIRouter(tags=["posts"])
-admin = APIRouter(tags=["administration"], dependencies=[Depends(require_admin)])
+_key = HTTPBearer(
+    scheme_name="administrator", description="The key in `admin-key` of the home.", auto_error=False
+)
+admin = APIRouter(tags=["administration"], dependencies=[Depends(_key), Depends(require_admin)])
 
 THREAD_POSTS: Final = 20
 _MOST_THREAD_POSTS: Final = 1000
