@@ -21,7 +21,7 @@ _JOINING: Final = (
     "\ufe20-\ufe2f\uff9e\uff9f"
 )
 _IGNORED_RUN: Final = re.compile(f"[{_IGNORED}]+")
-_CLUSTER: Final = re.compile(f"[{_IGNORED}]|[^{_IGNORED}][{_JOINING}]*")
+_CLUSTER: Final = re.compile(f"[{_IGNORED}]+|[^{_IGNORED}](?:[{_IGNORED}]*[{_JOINING}])*")
 # Compatibility jamo (ㅋㅋ, ㅠㅠ) would turn into conjoining jamo under NFKC and compose into
 # syllables that nobody wrote.
 _COMPATIBILITY_JAMO: Final = re.compile("[\u3131-\u318e\uffa1-\uffdc]")
@@ -33,7 +33,7 @@ _MARKS: Final = re.compile(
     "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7"
     "\u0610-\u061a\u064b-\u065f\u0670\u0640]"
 )
-_ACCENTED_CYRILLIC: Final = re.compile("[\u0400-\u052f]")
+_CYRILLIC: Final = re.compile("[\u0400-\u052f]")
 
 
 def is_plain(text: str) -> bool:
@@ -57,7 +57,8 @@ def align(text: str) -> tuple[str, list[int], list[int]]:
             continue
         start, end = match.span()
         if not _COMPATIBILITY_JAMO.match(cluster):
-            cluster = _IGNORED_RUN.sub("", unicodedata.normalize("NFKC", cluster))
+            cluster = unicodedata.normalize("NFKC", _IGNORED_RUN.sub("", cluster))
+            cluster = _IGNORED_RUN.sub("", cluster)
         out.append(cluster)
         starts.extend([start] * len(cluster))
         ends.extend([end] * len(cluster))
@@ -74,14 +75,16 @@ def fold(text: str) -> str:
     if not is_plain(text):
         text = align(text)[0]
     text = text.casefold().translate(_LATIN_LETTERS)
-    if text.isascii():
-        return text
-    return unicodedata.normalize("NFC", "".join(_fold_letter(letter) for letter in text))
+    return _ACCENTED.sub(_without_marks, text)
 
 
-def _fold_letter(letter: str) -> str:
-    if letter < "\u00c0" or "\uac00" <= letter <= "\ud7a3":
-        return letter
-    if _ACCENTED_CYRILLIC.match(letter):
-        return "е" if letter == "ё" else letter
-    return _MARKS.sub("", unicodedata.normalize("NFD", letter))
+# Letters and marks that may lose something; Hangul, kana and Han, the bulk, are not among them.
+_ACCENTED: Final = re.compile("[\u00c0-\u10ff\u1e00-\u1fff]+")
+
+
+def _without_marks(match: re.Match[str]) -> str:
+    letters = (
+        letter if _CYRILLIC.match(letter) else unicodedata.normalize("NFD", letter)
+        for letter in match[0].replace("ё", "е")
+    )
+    return unicodedata.normalize("NFC", _MARKS.sub("", "".join(letters)))

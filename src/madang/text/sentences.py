@@ -9,11 +9,13 @@ from typing import Final
 # What a mark may stand in without ending anything: links, handles, hosts, numbers and times.
 _UNBROKEN: Final = re.compile(
     r"(?:https?://|www\.)\S*[^\s.,!?…。！？)\]}'\"”’」』]"
-    r"|[@＠#＃][\w.@-]*\w"
-    r"|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
-    r"|(?<!\w)(?:[A-Za-z0-9][\w-]*\.)+(?:com|org|net|edu|gov|io|ly|me|tv|co|kr|jp|uk|de|fr|eu|app|dev|ai)"
+    r"|[@＠#＃]\w++(?:[.@-]\w++)*+"
+    r"|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++"
+    r"|(?<![\w.-])(?:[A-Za-z0-9][\w-]*+\.)+"
+    r"(?:com|org|net|edu|gov|io|ly|me|tv|co|kr|jp|uk|de|fr|eu|app|dev|ai)"
     r"(?:/\S*[^\s.,!?…。！？)\]}'\"”’」』])?(?!\w)"
-    r"|\d+(?:[.,:]\d+)+",
+    r"|(?<!\d)\d{2,4}\. ?\d{1,2}\. ?\d{1,2}\.(?!\d)"
+    r"|\d++(?:[.,:]\d++)++",
     re.IGNORECASE,
 )
 _ABBREVIATION: Final = re.compile(
@@ -34,15 +36,16 @@ _EMOJI: Final = (
 # What follows a mark and still belongs to the sentence: closing quotes and brackets, emoji,
 # laughter and tears, hearts and tildes.
 _TAIL: Final = re.compile(
-    rf"(?:[)\]}}\"'”’»›」』】〉》）～~♡♥^*]|[ㄱ-ㅎㅏ-ㅣ]|[.!?…。！？｡]| *[{_EMOJI}]+"
-    r"| ?[:;]-?[()DPp](?!\w)| (?=[ㅋㅎㅠㅜ]{2})[ㄱ-ㅎㅏ-ㅣ]+)*"
+    rf"(?:[)\]}}\"'”’»›」』】〉》）～~♡♥^*]|[ㄱ-ㅎㅏ-ㅣ]|[.!?…。！？｡]| *+[{_EMOJI}]++"
+    r"| ?[:;]-?[()DPp](?!\w)| (?=[ㅋㅎㅠㅜ]{2})[ㄱ-ㅎㅏ-ㅣ]++)*+"
 )
-# Without a mark a Korean sentence ends where laughter, tears or emoji follow a closing ending.
+# Without a mark a Korean sentence ends where laughter, tears or emoji follow a syllable.
 _KOREAN_END: Final = re.compile(
-    rf"[가-힣][.~!?]*(?: ?[ㅋㅎㅠㅜㄷ]{{2,}}[~!?.]*| ?[{_EMOJI}]+)+(?=\s|$)(?<=.)"
+    rf"[가-힣][.~!?]*+(?: ?[ㅋㅎㅠㅜㄷ]{{2,}}+[~!?.]*+| ?[{_EMOJI}]++)++(?=\s|$)"
 )
 _LINE: Final = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
-_BULLET_ONLY: Final = re.compile(r"\s*(?:[-*•·‣◦▪●○■□▶▷➤※✓✔]|\(?\d{1,2}[.)]|[가-하][.)])\s*$")
+_BULLET: Final = re.compile(r"[-*•·‣◦▪●○■□▶▷➤※✓✔]|\(?\d{1,2}[.)]|[가-하][.)]")
+_LONGEST_BULLET: Final = 4
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -58,10 +61,15 @@ def sentences(text: str) -> list[tuple[int, int]]:
             span = _trimmed(text, start, end)
             if span is None:
                 start = end
-            elif not _BULLET_ONLY.match(text[span[0] : span[1]]) or end == line.end():
+            elif end == line.end() or not _is_bullet(text, span):
                 spans.append(span)
                 start = end
     return spans
+
+
+def _is_bullet(text: str, span: tuple[int, int]) -> bool:
+    start, end = span
+    return end - start <= _LONGEST_BULLET and bool(_BULLET.fullmatch(text, start, end))
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int] | None:
@@ -93,8 +101,13 @@ def _ends(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _ends_here(line: str, abbreviation: re.Match[str]) -> bool:
-    rest = line[abbreviation.end() :]
-    return bool(_MAY_END.fullmatch(abbreviation[0]) and re.match(r"\s+[\"'“‘(]?[A-Z가-힣]", rest))
+    return bool(
+        _MAY_END.fullmatch(abbreviation[0]) and _NEW_SENTENCE.match(line, abbreviation.end())
+    )
+
+
+_NEW_SENTENCE: Final = re.compile(r"\s+[\"'“‘(]?[A-Z가-힣]")
+_SPACES: Final = re.compile(r"\s*")
 
 
 def _end_of_mark(line: str, mark: re.Match[str], unbroken: bytearray) -> int:
@@ -104,20 +117,24 @@ def _end_of_mark(line: str, mark: re.Match[str], unbroken: bytearray) -> int:
         return 0
     tail = _TAIL.match(line, end)
     end = tail.end() if tail else end
-    rest = line[end:]
-    if not rest or rest[0].isspace():
-        following = rest.lstrip()
+    following = line[end : end + 1]
+    if not following or following.isspace():
+        spaces = _SPACES.match(line, end)
+        following = line[spaces.end() : spaces.end() + 1] if spaces else ""
         # An ellipsis goes on where a small letter follows: "well... maybe".
         wavers = mark[0].endswith(("…", "..")) and "?" not in mark[0] and "!" not in mark[0]
-        return 0 if wavers and following[:1].islower() else end
+        return 0 if wavers and following.islower() else end
     if mark[0][-1] in "。！？｡":
         return end
-    # Without a space only Hangul on both sides, or a closed sentence before an opening quote or
-    # a capital after a small letter, is read as a new sentence.
-    before = line[start - 1] if start else ""
-    if _is_hangul(before) and (_is_hangul(rest[0]) or rest[0] in "“‘\"'(「『"):
-        return end if mark[0] != "." or before in "다요죠까네지어야음함임" else 0
-    return end if before.islower() and rest[0].isupper() and mark[0] != "." else 0
+    # Without a space only Hangul on both sides, or a question before a capital, is read as the
+    # start of a new sentence.
+    before = line[start - 1 : start]
+    if _is_hangul(before) and (_is_hangul(following) or following in "“‘\"'(「『"):
+        return end if mark[0] != "." or before in _ENDING_SYLLABLES else 0
+    return end if before.islower() and following.isupper() and mark[0] != "." else 0
+
+
+_ENDING_SYLLABLES: Final = "다요죠까네지어야음함임"
 
 
 def _is_hangul(character: str) -> bool:

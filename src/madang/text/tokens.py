@@ -341,6 +341,8 @@ class _Memo(dict[str, str]):
 
 _LONGEST_REMEMBERED: Final = 24
 _EDGES: Final = "\"'().,:;!?~…“”‘’"
+_PLAIN_WORDS: Final = re.compile(r"[A-Za-z]+(?:[-/*()\[\]\"&;!?+=|~]+[A-Za-z]+)*(?:'s)?")
+_ASCII_WORD: Final = re.compile("[A-Za-z]+")
 _SYLLABLES: Final = re.compile("[\uac00-\ud7a3]+")
 _STEMMER: Final = Stemmer.Stemmer("english", 0)
 # A stemmer keeps its buffer between calls and is not safe among threads.
@@ -362,6 +364,8 @@ def _join_chunk(chunk: str) -> str:
         return _word(word)
     if _SYLLABLES.fullmatch(word):
         return " ".join(map(add, word, word[1:])) or word
+    if _PLAIN_WORDS.fullmatch(word):
+        return " ".join(map(_word, _ASCII_WORD.findall(word.removesuffix("'s"))))
     return " ".join([term for term, _, _ in _chunk_tokens(chunk)])
 
 
