@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_page import ChatPage, OpenPage, Town
 from playwright.sync_api import Browser, sync_playwright
-from serving import opened_copy, serving
+from serving import NO_MODEL, opened_copy, serving
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -37,16 +38,40 @@ def browser() -> Iterator[Browser]:
 def town(
     browser: Browser, sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Town]:
-    """The sample community, served with the embedded model where that can run."""
+    """The sample community, served without a model: answers are quotes and come at once."""
     folder = tmp_path_factory.mktemp("town") / "home"
+    with opened_copy(sample_folder, folder, NO_MODEL) as opened, serving(opened) as running:
+        yield Town(running)
+
+
+@pytest.fixture(scope="session")
+def town_with_model(
+    browser: Browser, sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Town]:
+    """The sample community, served with the embedded model, which is loaded by now."""
+    folder = tmp_path_factory.mktemp("town-with-model") / "home"
     with opened_copy(sample_folder, folder, None) as opened, serving(opened) as running:
-        opened.model.wait()
+        if opened.model.wait() is None:
+            pytest.skip(f"the embedded model cannot run here: {opened.model.problem}")
         yield Town(running)
 
 
 @pytest.fixture
 def open_page(browser: Browser, town: Town) -> Iterator[OpenPage]:
-    """Open the page in a fresh profile. At the end no page may have had an error."""
+    """Open the page in a fresh profile; at the end no page may have had an error."""
+    with pages(browser, town) as open_one:
+        yield open_one
+
+
+@pytest.fixture
+def open_page_with_model(browser: Browser, town_with_model: Town) -> Iterator[OpenPage]:
+    """Open the page of the community that has a model."""
+    with pages(browser, town_with_model) as open_one:
+        yield open_one
+
+
+@contextmanager
+def pages(browser: Browser, town: Town) -> Iterator[OpenPage]:
     opened: list[ChatPage] = []
 
     def open_one(

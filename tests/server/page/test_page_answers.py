@@ -41,9 +41,9 @@ WATCH = """() => {
 
 @LANGUAGES
 def test_a_question_is_answered_from_posts_with_its_sources_first(
-    open_page: OpenPage, lang: str
+    open_page_with_model: OpenPage, lang: str
 ) -> None:
-    chat = open_page(lang)
+    chat = open_page_with_model(lang)
     chat.page.evaluate(WATCH)
     turn = chat.ask(QUESTION[lang])
     firsts = chat.page.evaluate("window.firsts")
@@ -69,8 +69,10 @@ def test_every_citation_has_its_card(open_page: OpenPage, lang: str) -> None:
 
 
 @LANGUAGES
-def test_small_talk_is_marked_as_the_models_own_words(open_page: OpenPage, lang: str) -> None:
-    turn = open_page(lang).ask(GREETING[lang])
+def test_small_talk_is_marked_as_the_models_own_words(
+    open_page_with_model: OpenPage, lang: str
+) -> None:
+    turn = open_page_with_model(lang).ask(GREETING[lang])
     assert turn.locator(".citation").count() == 0
     expect(turn.locator(".passage .kind")).to_have_text(ORIGINS["own"][lang])
     expect(turn.locator(".passage .kind")).to_be_visible()
@@ -226,6 +228,18 @@ def test_the_emergency_brake_is_shown_and_its_release_too(open_page: OpenPage, t
     chat.wait("done")
 
 
+# Every sentence about a failure that was to be seen.
+RECORD_FAILURES = """() => {
+  window.told = [];
+  new MutationObserver(() => {
+    const text = document.querySelector(".failure:not([hidden])")?.textContent;
+    if (text && window.told.at(-1) !== text) window.told.push(text);
+  }).observe(document.getElementById("log"), {
+    childList: true, subtree: true, attributeFilter: ["hidden"],
+  });
+}"""
+
+
 def test_a_busy_server_is_asked_again_after_the_time_it_named(open_page: OpenPage) -> None:
     chat = open_page("ko")
     body = {"error": {"message": "full", "type": "rate_limit_error", "param": None, "code": None}}
@@ -239,12 +253,14 @@ def test_a_busy_server_is_asked_again_after_the_time_it_named(open_page: OpenPag
         route.fulfill(status=429, headers={"retry-after": "2"}, json=body)
 
     chat.page.route("**/v1/chat/completions", refuse_once)
+    chat.page.evaluate(RECORD_FAILURES)
     chat.type(QUESTION["ko"])
-    failure = chat.page.locator(".failure")
-    expect(failure).to_have_text("지금 묻는 사람이 많습니다. 2초 뒤에 다시 묻습니다.")
-    expect(failure).to_have_text("지금 묻는 사람이 많습니다. 1초 뒤에 다시 묻습니다.")
     turn = chat.wait("done")
     expect(turn.locator(".failure")).to_be_hidden()
+    assert chat.page.evaluate("window.told") == [
+        "지금 묻는 사람이 많습니다. 2초 뒤에 다시 묻습니다.",
+        "지금 묻는 사람이 많습니다. 1초 뒤에 다시 묻습니다.",
+    ]
     assert len(chat.asked) == 2
 
 

@@ -84,6 +84,12 @@ def test_every_file_that_a_file_names_exists() -> None:
             assert (PAGE / "js" / name).is_file(), (path.name, name)
 
 
+def test_every_script_is_loaded_at_once() -> None:
+    html = (PAGE / "index.html").read_text()
+    preloaded = re.findall(r'modulepreload" href="/static/js/([\w.]+)"', html)
+    assert sorted([*preloaded, "main.js"]) == [path.name for path in SCRIPTS]
+
+
 def test_every_drawing_that_is_used_is_drawn() -> None:
     drawn = set(re.findall(r'symbol id="(\w+)"', (PAGE / "drawings.svg").read_text()))
     sources = "\n".join(path.read_text() for path in [PAGE / "index.html", *SCRIPTS])

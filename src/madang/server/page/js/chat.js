@@ -66,7 +66,8 @@ export class Chat {
     this.#show(conversation);
     store.setOpenId(id);
     this.#log.lastElementChild?.scrollIntoView({ block: "start", behavior: "instant" });
-    const posts = await fetchPosts(conversation.turns.flatMap(({ kept }) => store.postsOf(kept))).catch(() => null);
+    const named = conversation.turns.flatMap((turn) => store.postsOf(turn.kept));
+    const posts = await fetchPosts(named).catch(() => null);
     if (this.#conversation !== conversation) return true;
     for (const turn of conversation.turns.filter(({ status }) => status === "restoring")) {
       if (!posts) this.#change(turn, { status: "failed", failure: new Failure("offline") });
@@ -82,15 +83,16 @@ export class Chat {
   }
 
   /** Look again for posts that were deleted since this page got them. */
-  async recheck() {
-    const cited = this.#conversation.turns.flatMap(({ answer }) => answer.sources.filter((one) => !one.gone));
+  async recheck(turns = this.#conversation.turns) {
+    const cited = turns.flatMap(({ answer }) => answer.sources.filter((one) => !one.gone));
     const posts = await fetchPosts(cited.map(({ id }) => id)).catch(() => new Map());
     for (const [id, post] of posts) if (post === null) this.forgetPost(id);
   }
 
   /** Take the words of a deleted post off the page and out of the browser. */
   forgetPost(id) {
-    const touched = this.#conversation.turns.filter(({ answer }) => answer.sources.some((one) => one.id === id));
+    const names = ({ answer }) => answer.sources.some((one) => one.id === id);
+    const touched = this.#conversation.turns.filter(names);
     for (const turn of touched) {
       const kept = turn.kept && store.withoutPost(turn.kept, id);
       this.#change(turn, { answer: withoutPost(turn.answer, id), kept });
@@ -139,7 +141,11 @@ export class Chat {
     this.#change(turn, newTurn({ question: turn.question, asked: now(), kept: null }));
     store.keepConversation(conversation);
     try {
-      await this.#receive(turn, messagesFor(conversation.turns, turn), running.signal);
+      const before = remembered(conversation.turns, turn);
+      // What was deleted since must not come back by way of what was said before.
+      await this.recheck(before);
+      running.signal.throwIfAborted();
+      await this.#receive(turn, messagesFor(before, turn), running.signal);
       this.#change(turn, { status: "done", answer: settled(turn.answer) });
     } catch (error) {
       const answer = settled(turn.answer);
@@ -201,7 +207,8 @@ export class Chat {
 
   #fail(failure) {
     if (failure.reason === "stopped") this.#on.stopped();
-    this.#on.announce(message(`failure.${failure.reason}`, { seconds: failure.seconds ?? 0, detail: failure.detail }));
+    const { reason, detail, seconds } = failure;
+    this.#on.announce(message(`failure.${reason}`, { seconds: seconds ?? 0, detail }));
   }
 }
 
@@ -213,9 +220,12 @@ function now() {
   return new Date().toISOString();
 }
 
-/** What is sent: the question with the last turns before it that have an answer. */
-function messagesFor(turns, turn) {
-  const before = turns.slice(0, turns.indexOf(turn)).slice(-REMEMBERED_TURNS);
+function remembered(turns, turn) {
+  return turns.slice(0, turns.indexOf(turn)).slice(-REMEMBERED_TURNS);
+}
+
+/** What is sent: the question, and before it the turns that have an answer. */
+function messagesFor(before, turn) {
   const told = before.flatMap(({ question, answer }) => {
     const said = plainText(answer);
     return said ? [{ role: "user", content: question }, { role: "assistant", content: said }] : [];

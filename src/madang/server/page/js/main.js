@@ -79,9 +79,10 @@ function showLanguage() {
 
 function showExamples() {
   const questions = info.examples[currentLanguage()] ?? [];
-  const rows = questions.map((question) =>
-    element("li", {}, element("button", { type: "button", dir: "auto", on: { click: () => chat.ask(question) } }, question)),
-  );
+  const rows = questions.map((question) => {
+    const attributes = { type: "button", dir: "auto", on: { click: () => chat.ask(question) } };
+    return element("li", {}, element("button", attributes, question));
+  });
   part("examples").replaceChildren(...rows);
   part("try").hidden = rows.length === 0;
 }

@@ -3,11 +3,9 @@
 
 import { element, outside } from "./dom.js";
 
-const ALLOWED = new Set(
-  "a blockquote br code del em h1 h2 h3 h4 h5 h6 hr li ol p pre s strong sub sup table tbody td th thead tr ul".split(
-    " ",
-  ),
-);
+const BLOCKS = "blockquote br h1 h2 h3 h4 h5 h6 hr li ol p pre table tbody td th thead tr ul";
+const INLINE = "code em s strong";
+const ALLOWED = new Set(`${BLOCKS} ${INLINE}`.split(" "));
 const DROPPED = new Set(["script", "style", "template", "iframe", "object", "noscript"]);
 const HEADING = /^h[1-6]$/u;
 

@@ -80,7 +80,8 @@ function textOf(post, spans) {
 function original(post) {
   const link = outside(post.url, {}, element("span", { say: "post.original" }));
   if (!link) return null;
-  return element("p", { class: "original" }, link, " ", element("bdi", { class: "host" }, new URL(link.href).host));
+  const host = element("bdi", {}, new URL(link.href).host);
+  return element("p", { class: "original" }, link, " ", host);
 }
 
 function around(post) {

@@ -117,7 +117,8 @@ async function toClipboard(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    const area = element("textarea", { class: "offscreen", readonly: true, "aria-label": message("answer.copy") });
+    const attributes = { class: "offscreen", readonly: true, "aria-label": message("answer.copy") };
+    const area = element("textarea", attributes);
     area.value = text;
     document.body.append(area);
     area.select();
