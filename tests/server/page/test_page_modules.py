@@ -218,6 +218,23 @@ def test_markup_keeps_what_markdown_makes(modules: Page) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "known", "lang"),
+    [
+        ("달섬 가는 첫 배", None, "ko"),
+        ("Ferry Saebyeok (새벽호), summer timetable", None, None),
+        ("새벽호(Saebyeok) 여름 시간표", None, "ko"),
+        ("قارب", "ar", "ar"),
+        ("달섬", "und", "ko"),
+        ("", None, None),
+    ],
+)
+def test_korean_words_are_known_as_such(
+    modules: Page, text: str, known: str | None, lang: str | None
+) -> None:
+    assert call(modules, "dom.js", "m.ownLanguage(x[0], x[1]).lang", [text, known]) == lang
+
+
+@pytest.mark.parametrize(
     ("address", "kept"),
     [
         ("https://town.example/p/1", True),

@@ -33,11 +33,17 @@ export function name(text) {
 
 /**
  * Attributes for words that may be in another language than the page: their own direction, and
- * Korean where there is Hangul, for screen readers and for how lines break.
+ * Korean where they are mostly in Hangul, for screen readers and for how lines break.
  */
 export function ownLanguage(text, known = null) {
-  const lang = known && known !== "und" ? known : /\p{Script=Hangul}/u.test(text) ? "ko" : null;
-  return { dir: "auto", lang };
+  return { dir: "auto", lang: known && known !== "und" ? known : isKorean(text) ? "ko" : null };
+}
+
+/** A syllable of Hangul says about as much as two Latin letters. */
+function isKorean(text) {
+  const hangul = text.match(/\p{Script=Hangul}/gu)?.length ?? 0;
+  const latin = text.match(/\p{Script=Latin}/gu)?.length ?? 0;
+  return hangul > 0 && hangul * 2 >= latin;
 }
 
 /** A drawing of the page's own set, hidden from screen readers. */
