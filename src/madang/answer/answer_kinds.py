@@ -31,6 +31,12 @@ _REASON: Final = re.compile(
 _PERSON: Final = re.compile(
     r"@\w|[가-힣]{2,4}\s?(?:씨|님|군|양|선생|할머니|할아버지|선장|회장|대표|이모|삼촌)"
 )
+_COLOUR: Final = re.compile(
+    r"\b(?:red|blue|green|yellow|white|black|brown|grey|gray|pink|purple|orange|silver|gold(?:en)?|mint)\b"
+    r"|빨간|빨강|파란|파랑|초록|녹색|노란|노랑|흰|하얀|검은|검정|갈색|회색|분홍|보라|주황|은색|금색|민트|색",
+    re.IGNORECASE,
+)
+_NAMES: Final = re.compile(r"이름|[가-힣]{2,4}\s?(?:씨|님|선생|선장|회장)|[가-힣]{2,4}입니다|['\"‘“《「][^'\"’”》」]{1,20}['\"’”》」]")
 _PERSON_MEANS: Final = frozenset(
     terms("man woman mother father daughter son captain doctor nurse teacher president owner")
 )
@@ -71,7 +77,13 @@ def _holds(kind: AnswerKind, unit: str, text: str, profile: Profile) -> bool:
             return any(v.kind == "phone" for v in found)
         case "contact":
             return bool(_CONTACT.search(text))
-        case "rank" | "who":
+        case "rank":
+            return any(v.kind == "ordinal" for v in found) or bool(_PERSON.search(text))
+        case "colour":
+            return bool(_COLOUR.search(text))
+        case "name":
+            return bool(_NAMES.search(text)) or any(w.is_name for w in profile.words[1:])
+        case "who":
             return bool(_PERSON.search(text)) or any(
                 w.is_name or w.stems[0] in _PERSON_MEANS for w in profile.words[1:]
             )
@@ -111,6 +123,8 @@ def _counts(value: Value, unit: str, text: str) -> bool:
         return False
     if not unit:
         return True
+    if unit in _DIMENSIONS or unit == "speed":
+        return _measures(value, unit, text)
     asked = UNITS.get(unit)
     if asked == value.unit and asked is not None:
         return True

@@ -79,7 +79,6 @@ class Answerer:
         """Answer from a retriever's posts; `deadline_s` bounds what the engine may take."""
         self._retriever = retriever
         self._engine = engine
-        self._abilities = talk.Abilities(engine) if engine is not None else None
         self._deadline_s = deadline_s
 
     def answer(self, request: Request) -> Answer:
@@ -200,11 +199,11 @@ class Answerer:
         watch: _Stopwatch,
     ) -> Generator[Step, None, tuple[Sentence, ...]]:
         """Yield checked sentences of prose; return them, or none where the quotes are better."""
-        engine, abilities = self._engine, self._abilities
-        if engine is None or abilities is None:
+        engine = self._engine
+        if engine is None:
             return ()
         with watch.stage("draft"):
-            able = abilities.writes(question.lang)
+            able = talk.writes(engine, question.lang)
         left = self._deadline_s - watch.seconds
         if not able or left <= 0:
             return ()
@@ -292,12 +291,10 @@ class Answerer:
         yield from self._own("talk", words, request, watch)
 
     def _reply(self, request: Request, lang: Literal["ko", "en"], watch: _Stopwatch) -> str:
-        engine, abilities = self._engine, self._abilities
+        engine = self._engine
         wanted = talk.wanted_language(request.question, lang)
-        if engine is None or abilities is None or not abilities.writes(wanted):
-            return ""
-        # A model that cannot read Korean cannot translate it either.
-        if lang == "ko" and not abilities.writes("ko"):
+        # A model that does not write Korean cannot read it either.
+        if engine is None or not (talk.writes(engine, wanted) and talk.writes(engine, lang)):
             return ""
         sampling = Sampling(
             max_tokens=request.max_tokens,

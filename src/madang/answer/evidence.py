@@ -27,18 +27,18 @@ TRANSLATED: Final = 20
 NEIGHBOURS_OF: Final = 8
 LARGEST_THREAD: Final = 40
 NAMED_BY_KIND: Final = 0.7
-FROM_BEGINNING: Final = 0.8
-BEFORE: Final = 0.5
+FROM_BEGINNING: Final = 0.95
+BEFORE: Final = 0.55
 TOPICAL: Final = 10
-BY_TOPIC: Final = 0.7
+BY_TOPIC: Final = 0.6
 # What each part weighs in a candidate's score beside its coverage of the question.
 W_ANSWERS: Final = 0.95
-W_CONTEXT: Final = 0.6
-W_PASSAGE: Final = 0.3
-W_TOPIC: Final = 0.4
+W_CONTEXT: Final = 0.7
+W_PASSAGE: Final = 0.2
+W_TOPIC: Final = 0.2
 W_NAMED: Final = 0.5
-W_LACKS: Final = 0.25
-W_ASKS: Final = 0.2
+W_LACKS: Final = 0.33
+W_ASKS: Final = 0.05
 W_OTHER: Final = 0.05
 
 

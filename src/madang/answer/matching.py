@@ -16,8 +16,9 @@ from madang.text import terms
 
 DocumentFrequency = Callable[[str], int]
 
-SAME_MEANING: Final = 0.7
-TRANSLATED: Final = 0.75
+VERBAL: Final = 0.45
+SAME_MEANING: Final = 0.78
+TRANSLATED: Final = 0.65
 BY_SOUND: Final = 0.9
 BY_BEGINNING: Final = 0.9
 MISSPELLED: Final = 0.8
@@ -61,7 +62,7 @@ def _part(word: Word, question: Question) -> float:
     Korean verbs change their shape too much to be insisted on, and what is said beside the
     question (`I moved here last year.`) is not what is asked.
     """
-    part = 0.5 if word.hangul and word.verbal else 1.0
+    part = VERBAL if word.verbal else 1.0
     if word.hangul and len(word.stems[0]) == 1:
         part = 0.5
     if not question.asks_at(word.start):
@@ -71,8 +72,8 @@ def _part(word: Word, question: Question) -> float:
 
 # Words that name the kind of answer: a price answers for `fee`, a phone number for `phone`.
 KIND_WORDS: Final = frozenset(
-    terms("price cost fee fare charge rate phone number week reason amount total weight length")
-    + "가격 요금 값 비용 금액 시급 무게 개수 이유 까닭 번호 전화번호 연락처 길이 높이 크기 인원 시각 요일 장소 위치 횟수".split()
+    terms("price cost fee fare charge rate phone number week reason amount total weight length title colour color speed temperature")
+    + "가격 요금 값 비용 금액 시급 무게 개수 이유 까닭 번호 전화번호 연락처 길이 높이 크기 인원 시각 요일 장소 위치 횟수 제목 색 색깔 나이 속도".split()
 )
 
 
@@ -122,7 +123,7 @@ def _latin(word: Word, text: Profile) -> float:
     if stem in text.stems:
         return 1.0
     best = _by_meaning(word, text)
-    if best < BY_SOUND and word.is_name:
+    if best < BY_SOUND and (word.is_name or (not word.meanings and len(stem) >= 4)):
         bare = _bare(word)
         for other in text.words:
             if other.hangul and len(other.surface) > 1 and sounds_alike(other.surface, bare):
@@ -160,7 +161,10 @@ def has_value(value: Value, text: Profile) -> bool:
     for other in text.values:
         if same_value(value, other):
             return True
-        if value.kind in ("number", "ordinal", "money", "year") and value.key == other.key:
+        plain = ("number", "money", "year")
+        if value.kind in plain and other.kind in (*plain, "ordinal") and value.key == other.key:
+            return True
+        if value.kind == "ordinal" and other.kind == "date" and other.key.endswith(f"-{value.key}"):
             return True
         if value.kind == "month" and other.kind == "date" and other.key.startswith(f"{value.key}-"):
             return True

@@ -12,7 +12,7 @@ from madang.text import question_language, stop_words
 
 AnswerKind = Literal[
     "time", "weekday", "date", "year", "money", "count", "measure", "duration", "phone", "contact",
-    "who", "where", "why", "rank",
+    "who", "where", "why", "rank", "colour", "name",
 ]  # fmt: skip
 
 
@@ -49,13 +49,15 @@ def analyse(text: str) -> Question:
     # `몇 시`, `1학기` and `bus 3` name a number; `one`, `두 번` are too loose to insist on.
     numbers = tuple(v for v in named if any(c.isdigit() for c in text[v.start : v.end]))
     taken = [(v.start, v.end) for v in named if v.kind in ("time", "date", "month", "weekday")]
+    kinds, unit = _kinds(text)
+    if "rank" in kinds:
+        taken += [(v.start, v.end) for v in named if v.kind == "ordinal"]
     taken += [match.span() for match in _COUNTER_ASKED.finditer(text)]
     needs = tuple(
         word
         for word in words(text)
         if not _asks(word) and not any(a < word.end and word.start < b for a, b in taken)
     )
-    kinds, unit = _kinds(text)
     insisted = ("month", "weekday", "ordinal") if "rank" in kinds else ("month", "weekday")
     return Question(
         text=text,
@@ -70,6 +72,7 @@ def analyse(text: str) -> Question:
     )
 
 
+_QUESTION_STEMS: Final = ("뭐", "무엇", "누구", "언제", "어디", "얼마", "몇", "며칠", "무슨", "어떻")
 _ENGLISH_FILLERS: Final = frozenset(
     """
     whats wheres whens whos hows town village here's weekend
@@ -89,7 +92,7 @@ _ENGLISH_FILLERS: Final = frozenset(
 _KOREAN_FILLERS: Final = frozenset(
     """
     동네 동네에서 마을 마을에서 여기 여기서 씨 씨가 씨는 많이 너무 아주 매우 얼마나 나서 하면 보면 주말 했다는 한다는 있다는 된다는
-    지금 요즘 요새 최근 최근에 현재 이제 결국 혹시 그냥 진짜 정말 실제로 사람 사람은 사람이 분 거 거야 건가요
+    해야 달라 상영 다시 뭘까 거예요 건지 건데 나서 보고 싶은데 얼마나 혹 애 좀더 그날 이날 지금 요즘 요새 최근 최근에 현재 이제 결국 혹시 그냥 진짜 정말 실제로 사람 사람은 사람이 분 거 거야 건가요
     걸로 게 건 데 데가 때 날 적 채 중 중에 중에서 제일 가장 전부 총 다 좀 꼭 자꾸 다시 새로 우리 저희 내 제 나 저
     나요 되나요 되나 돼요 돼 되 될까요 있을까요 있던 있던데 있대 있대요 없대 했대 한대 쓴대 쓴다 뭐래 뭐래요 뭐였어 뭐였지 뭐였나요
     알고 보니 알려 알려줘 알려주세요 알 수 얼마 얼마예요 얼마에요 얼마였지 얼마였어 얼마였어요 얼마였나요 얼마야 얼마죠 얼마래 언제쯤 언제였지
@@ -107,7 +110,7 @@ def _asks(word: Word) -> bool:
             word.surface in _KOREAN_FILLERS
             or word.surface in stop_words.KOREAN
             or word.stems[0] in _KOREAN_FILLERS
-            or word.stems[0] in ("뭐", "무엇", "누구", "언제", "어디", "얼마", "몇", "며칠", "왜")
+            or word.surface.startswith(_QUESTION_STEMS)
         )
     plain = word.surface.lower().replace("’", "'")
     bare = plain.removesuffix("'s")
@@ -160,6 +163,9 @@ _KINDS: Final[tuple[tuple[str, tuple[AnswerKind, ...]], ...]] = (
     (r"\bhow many\b|\bnumber of\b|몇\s?(?:명|개|권|마리|장|번|대|그릇|포기|가구|분이|사람|곳|석|척|건|종|가지|잔|상자|층|학년|팀|편|쪽|호|회|점|채|병|미리)|개수|인원|몇이", ("count",)),
     (r"\bcame (?:first|second|third|last)|몇\s?등|몇\s?위", ("rank",)),
     (r"^\W*when\b|\bwhen (?:is|was|does|did|do|will|are|were|can|should|has)|\buntil when|\bsince when|언제", ("time", "date", "weekday", "year")),
+    (r"\b(?:what|which) colou?rs?\b|무슨\s?색|색깔|어떤\s?색", ("colour",)),
+    (r"몇\s?[가-힣]", ("count",)),
+    (r"\bnames? of\b|\bwhat(?:'s| is| was| are) \S+(?: \S+)? (?:called|named|name)\b|'s name\b|성함|이름(?:이|은|$|\s*\?)", ("name",)),
     (r"\bwho\b|\bwhom\b|\bwhose\b|누구|누가|누군", ("who",)),
     (r"\bwhere\b|\bwhich (?:place|window|floor|room|street|shop|counter)|어디|장소|어느\s?(?:역|곳|창구|방|층)", ("where",)),
     (r"\bwhy\b|\bwhat (?:is|was) the reason|\bhow come|왜|이유|까닭", ("why",)),

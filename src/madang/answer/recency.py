@@ -54,7 +54,8 @@ def same_matter(one: Profile, other: Profile) -> float:
     a, b = _topics(one), _topics(other)
     if not a or not b:
         return 0.0
-    return len(a & b) / min(len(a), len(b))
+    # A long post has words of many matters; it is not about each of them.
+    return len(a & b) / max(min(len(a), len(b)), max(len(a), len(b)) / 3)
 
 
 @lru_cache(maxsize=8192)
@@ -113,18 +114,35 @@ def _overtakes(
         return False
     same_voice = newer.post.author is not None and newer.post.author == older.post.author
     floor = 0.55 if denies(newer.post.text) else 0.7 if change else 0.85
-    if newer.score < floor * older.score:
+    if _told(newer, needs) < floor * _told(older, needs) or newer.score < 0.5 * older.score:
         return False
     if threaded:
         return change or (question.newest and same_voice)
-    return same_matter(newer.text, older.text) >= (SAME_MATTER if not change else SAME_MATTER - 0.1)
+    # A change of what the question names needs little else in common with what it changes.
+    as_much = _told(newer, needs) >= 0.95 * _told(older, needs)
+    needed = SAME_MATTER - (0.14 if change and as_much else 0.1 if change else 0.0)
+    return same_matter(newer.text, older.text) >= needed
 
 
-def _has_what(newer: Candidate, older: Candidate, needs: Sequence[Need], threaded: bool) -> bool:
+def _told(candidate: Candidate, needs: Sequence[Need]) -> float:
+    """Return how much of what a question is about a post has; verbs are left aside.
+
+    A market `opens` in one notice and `moves` in the next.
+    """
+    return sum(
+        need.weight * had
+        for need, had in zip(needs, candidate.with_above, strict=True)
+        if not need.word.verbal
+    )
+
+
+def _has_what(
+    newer: Candidate, older: Candidate, needs: Sequence[Need], threaded: bool
+) -> bool:
     """Return whether the newer post has each telling word of the question that the older has."""
     if threaded:
         return True
     return not any(
-        need.weight >= 0.3 and had > 0.7 and has < 0.4
+        need.weight >= 0.3 and not need.word.verbal and had > 0.7 and has < 0.4
         for need, had, has in zip(needs, older.had, newer.had, strict=True)
     )

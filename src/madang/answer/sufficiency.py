@@ -12,20 +12,20 @@ from madang.answer.question import Question
 
 # Fitted by bench/fit_sufficiency.py; positive weights speak for answering.
 WEIGHTS: Final[Mapping[str, float]] = {
-    "bias": -3.0,
-    "covered": 3.0,
-    "in_context": 3.0,
-    "in_topic": 0.0,
-    "rare_missing": -2.0,
-    "everyday_missing": -1.0,
-    "named": 2.0,
-    "lacks_value": -2.5,
-    "lacks_sign": -0.5,
-    "holds_value": 0.8,
-    "sentence": 1.5,
-    "few_needs": 0.0,
-    "asks": -1.0,
-    "other_language": 0.0,
+    "bias": -4.22,
+    "covered": 0.04,
+    "in_context": 1.64,
+    "in_topic": 1.81,
+    "rare_missing": 0.2,
+    "everyday_missing": -0.37,
+    "named": 1.7,
+    "lacks_value": -2.37,
+    "lacks_sign": -0.58,
+    "holds_value": 0.06,
+    "sentence": 1.88,
+    "few_needs": -2.51,
+    "asks": -1.15,
+    "other_language": 0.24,
 }
 THRESHOLD: Final = 0.5
 

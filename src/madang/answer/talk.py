@@ -102,30 +102,28 @@ def _is_member(name: str, retriever: Retriever) -> bool:
     )
 
 
-class Abilities:
-    """Which languages an engine can write, found out once for each engine."""
+_NO_KOREAN: Final = re.compile(r"smol", re.IGNORECASE)
+_known: dict[str, bool] = {}
+_knowing: Final = threading.Lock()
 
-    _NO_KOREAN: Final = re.compile(r"smol", re.IGNORECASE)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._korean: bool | None = None
-        self._lock = threading.Lock()
+def writes(engine: Engine, lang: Literal["ko", "en"]) -> bool:
+    """Return whether an engine writes a language; Korean is tried out once for each model."""
+    if lang == "en":
+        return True
+    if _NO_KOREAN.search(engine.name):
+        return False
+    with _knowing:
+        if engine.name not in _known:
+            try:
+                _known[engine.name] = _writes_korean(engine)
+            except EngineError:
+                # An engine that cannot be reached is asked again the next time.
+                return False
+        return _known[engine.name]
 
-    def writes(self, lang: Literal["ko", "en"]) -> bool:
-        """Return whether the engine writes a language; Korean is tried out where not known."""
-        if lang == "en":
-            return True
-        with self._lock:
-            if self._korean is None:
-                self._korean = not self._NO_KOREAN.search(self._engine.name) and self._probe()
-            return self._korean
 
-    def _probe(self) -> bool:
-        asked = [Message("user", "바다에 대해 한국어로 한 문장만 써 주세요.")]
-        sampling = Sampling(max_tokens=40, deadline_s=6.0)
-        try:
-            reply = "".join(piece.text for piece in self._engine.generate(asked, sampling))
-        except EngineError:
-            return False
-        return readable(reply, "ko")
+def _writes_korean(engine: Engine) -> bool:
+    asked = [Message("user", "바다에 대해 한국어로 한 문장만 써 주세요.")]
+    sampling = Sampling(max_tokens=40, deadline_s=6.0)
+    return readable("".join(piece.text for piece in engine.generate(asked, sampling)), "ko")

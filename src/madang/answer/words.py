@@ -79,8 +79,12 @@ class Word:
 
     @property
     def verbal(self) -> bool:
-        """Whether a Hangul word looks like a verb or an adjective with its ending."""
-        return bool(_VERBAL.search(self.surface)) and not concepts.is_korean(self.surface)
+        """Whether a word looks like a verb, whose place another verb may take."""
+        if not self.hangul:
+            return self.stems[0] in _ENGLISH_VERBS and not self.is_name
+        if _SURELY_VERBAL.search(self.surface):
+            return True
+        return bool(_MAYBE_VERBAL.search(self.surface)) and not concepts.is_korean(self.surface)
 
     @property
     def is_name(self) -> bool:
@@ -88,9 +92,24 @@ class Word:
         return self.surface[0] in "#@" or self.surface[:1].isupper()
 
 
-_VERBAL: Final = re.compile(
-    r"(?:[다요죠지냐니까]|[았었했였됐갔왔섰났렸졌뒀줬탔봤썼렀렸켰][가-힣]*|는|던|[가-힣]은데|는데|대|래|[어아여해려켜져워와]서?"
-    r"|려면|으면|[하되]면|[하되]고|지만|[하되]는|한|된|할|될|[가-힣]게|[가-힣]러|도록|면서)$"
+_SURELY_VERBAL: Final = re.compile(
+    r"(?:[았었했였됐갔왔섰났렸졌뒀줬탔봤썼켰쳤][가-힣]*|[가-힣][려져혀겨켜춰워]서?요?|[가-힣](?:어요|아요|해요|여요|돼요|세요|나요|까요"
+    r"|습니다|습니까|합니다|됩니다|한대|된대|온대|간대|쓴대|든대)|[가-힣](?:려면|으면|지만|는데|은데|던데|도록|면서)|[가-힣]{2,}간"
+    r"|나온|들어온|돌아온|떠난|찾은|잃은|받은|열린|걸린|올린|내린|빌린|건진|맞힌|잡은|만든|생긴|없어진|되나|하나)$"
+)
+_MAYBE_VERBAL: Final = re.compile(
+    r"(?:[다요죠냐까]|던|은데|대|래|[어아여해와]서?|[하되]면|[가-힣]{2,}고|[가-힣][하되있없가오서]는|한|된|할|될|[가-힣]게|[가-힣]러)$"
+)
+_ENGLISH_VERBS: Final = frozenset(
+    terms(
+        "start begin end finish open close hold held take took sell sold collect buy bought pay win won "
+        "move bake use allow ask look see seen saw find found leave arrive run enter cost receive meet "
+        "show bring make made keep kept put give gave given turn change stop build built fix fixed learn "
+        "help try call become lose offer serve work live stay send sent ride carry catch caught pull set "
+        "join visit eat drink cook sing play read write wear cut break broke charge raise drop add appear "
+        "sort decide plan announce cancel attend donate deliver report need count spot swim sail park slip "
+        "teach taught hire blink hear heard hit throw shake borrow rent pick choose speak discuss"
+    )
 )
 
 
