@@ -44,7 +44,10 @@ def reading(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> It
 def with_model(sample_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The sample community, served with the embedded model, which is loaded by now."""
     folder = tmp_path_factory.mktemp("with-model") / "home"
-    with opened_copy(sample_folder, folder, None) as opened, serving(opened, workers=1) as running:
+    with (
+        opened_copy(sample_folder, folder, None) as opened,
+        serving(opened, workers=1, queue=2) as running,
+    ):
         if opened.model.wait() is None:
             pytest.skip(f"the embedded model cannot run here: {opened.model.problem}")
         yield running

@@ -59,7 +59,7 @@ class Production(Generic[T]):
         self._arrived: asyncio.Queue[T | BaseException | _End] = asyncio.Queue()
 
     async def results(
-        self, receive: Receive, closing: asyncio.Event, *, keep_alive_s: float = KEEP_ALIVE_S
+        self, receive: Receive, closing: asyncio.Event
     ) -> AsyncGenerator[T | None, None]:
         """Yield what the work emits; none whenever nothing came for a while.
 
@@ -70,14 +70,14 @@ class Production(Generic[T]):
         closed = asyncio.ensure_future(closing.wait())
         over: set[asyncio.Future[Any]] = {left, closed}
         try:
-            while not await _first(self._place.turn, over, keep_alive_s):
+            while not await _first(self._place.turn, over, KEEP_ALIVE_S):
                 _raise_if(left, closed)
                 yield None
             self._start()
             while True:
                 arriving = asyncio.ensure_future(self._arrived.get())
                 try:
-                    while not await _first(arriving, over, keep_alive_s):
+                    while not await _first(arriving, over, KEEP_ALIVE_S):
                         _raise_if(left, closed)
                         yield None
                 finally:
