@@ -118,7 +118,9 @@ class _Search:
         if order == "newest":
             found = self._newest(limit)
             return [self._hit(stored, self._score(stored)) for stored in found]
-        found = self._found(max(limit, _RESCORED), "relevance", 1)
+        # A phrase has few posts among many candidates, each of which must be read to know.
+        wanted = limit if self._phrases else max(limit, _RESCORED)
+        found = self._found(wanted, "relevance", 1)
         scored = [(self._score(stored), stored) for stored in found]
         best = sorted(scored, key=lambda one: (-one[0], -one[1].key))[:limit]
         return [self._hit(stored, score) for score, stored in best]

@@ -201,6 +201,7 @@ def verify(folder: Path) -> None:
 _SEGMENT_FILES: Final = ("term", "idx", "pos", "store", "fast", "fieldnorm")
 _FOOTER: Final = struct.Struct("<II")
 _FOOTER_MAGIC: Final = 1337
+_FOOTER_VERSION: Final = {"major", "minor", "patch", "index_format_version"}
 
 
 def _verify_file(path: Path) -> None:
@@ -210,6 +211,8 @@ def _verify_file(path: Path) -> None:
     if magic != _FOOTER_MAGIC or end < 0:
         raise ValueError("no footer")
     footer = orjson.loads(data[end : -_FOOTER.size])
+    if footer.keys() != {"version", "crc"} or footer["version"].keys() != _FOOTER_VERSION:
+        raise ValueError("unknown footer")
     if zlib.crc32(data[:end]) != footer["crc"]:
         raise ValueError("wrong checksum")
 
