@@ -428,6 +428,32 @@ def test_a_post_cut_by_the_end_is_one_row(tmp_path):
     assert reader.truncated == "a ends early; imported what is whole"
 
 
+@pytest.mark.parametrize("how", ["plain", "gz"])
+def test_a_table_cut_anywhere_gives_what_is_whole(tmp_path, how):
+    rows = [[n, f"글 {n}, {'가나다 ' * n}", "하늘"] for n in range(1, 12)]
+    data = table(["id", "text", "author"], *rows)
+    whole = posts(read_bytes(tmp_path / "a", data))
+    packed = PACKED[how](data)
+    for cut in range(len(packed) // 2, len(packed) - 12, 3):
+        path = tmp_path / "a"
+        path.write_bytes(packed[:cut])
+        reader = open_reader(path)
+        records = list(reader)
+        found = posts(records)
+        assert len(records) - len(found) <= 1
+        if how == "gz":
+            assert reader.truncated == "a ends early; imported what is whole"
+            assert found == whole[: len(found)]
+        elif len(records) > len(found):
+            assert reader.truncated == "a ends early; imported what is whole"
+
+
+def test_a_lost_quote_before_strange_lines_costs_its_own_row(tmp_path):
+    records = read_bytes(tmp_path / "a", b'id,text\n1,a\n2,"lost\n3,x\ry\n4,d\n5,f\n')
+    assert [post.id for post in posts(records)] == ["a:1", "a:3", "a:4", "a:5"]
+    assert [record.row for record in records] == [1, 2, 3, 4, 5]
+
+
 def test_a_carriage_return_inside_a_cell_is_a_line_break_of_the_text(tmp_path):
     records = read_bytes(tmp_path / "a", b'id,text\n1,one\r\rtwo\n2,"three\rfour"\n3,five\n')
     assert [post.text for post in posts(records)] == ["one\n\ntwo", "three\nfour", "five"]
@@ -560,7 +586,7 @@ def test_memory_stays_flat(tmp_path: Path):
     path = tmp_path / "a.jsonl"
     with path.open("wb") as file:
         for number in range(2_000):
-            file.write(jsonl({"id": number, "text": "ferry " * 1_000}))
+            file.write(jsonl({"id": number, "text": "ferry " * 1_000, "lang": "en"}))
     reader = open_reader(path)
     tracemalloc.start()
     try:

@@ -79,7 +79,12 @@ def _rows(
     width = len(columns)
     for number, record in enumerate(records, 1):
         cells = record.cells
-        if record.problem is not None:
+        if record.unterminated and (
+            record.problem or len(cells) != width or container.state.ended_early
+        ):
+            records.cut = True
+            yield Skipped("malformed", file, number, "the row is cut by the end of the file")
+        elif record.problem is not None:
             yield Skipped("malformed", file, number, record.problem)
         elif len(cells) != width:
             detail = f"the row has {len(cells)} cells where the header has {width}"
@@ -99,10 +104,8 @@ def _check_encoding(head: bytes, file: str) -> None:
     bad = decoded.count("\ufffd")
     if not bad or bad <= sum(1 for char in decoded if char >= "\x80") - bad:
         return
-    try:
-        korean = any("가" <= char <= "힣" for char in head[: HEAD_BYTES // 2].decode("cp949"))
-    except UnicodeDecodeError:
-        korean = False
+    as_korean = head.decode("cp949", "replace")
+    korean = sum("가" <= char <= "힣" for char in as_korean) > 2 * as_korean.count("\ufffd")
     name = "cp949" if korean else "latin1"
     seems = " (it seems to be CP949, Korean Windows)" if korean else ""
     raise UnreadableFile(
@@ -140,11 +143,14 @@ def _delimiter(head: bytes) -> str:
 
 
 class _Record:
-    __slots__ = ("cells", "problem")
+    __slots__ = ("cells", "problem", "unterminated")
 
-    def __init__(self, cells: list[str], problem: str | None = None) -> None:
+    def __init__(
+        self, cells: list[str], problem: str | None = None, *, unterminated: bool = False
+    ) -> None:
         self.cells = cells
         self.problem = problem
+        self.unterminated = unterminated
 
 
 class _TooLong(Exception):  # noqa: N818
@@ -161,6 +167,7 @@ class _Lines:
         self._size = 0
         self.broken_text = False
         self.inner_breaks = False
+        self.unterminated = False
         self.open_quote_at_end = False
 
     def __iter__(self) -> Iterator[str]:
@@ -172,6 +179,7 @@ class _Lines:
             self.open_quote_at_end = bool(self.taken)
             raise StopIteration
         self.taken.append(line)
+        self.unterminated = line[-1:] not in (b"\n", b"\r")
         self._size += len(line)
         if self._size > MAX_RECORD_BYTES:
             raise _TooLong
@@ -230,10 +238,11 @@ class _Records:
             if not cells:
                 continue
             if self._lines.broken_text:
-                return _Record(cells, "the row is not UTF-8")
+                unterminated = self._lines.unterminated
+                return _Record(cells, "the row is not UTF-8", unterminated=unterminated)
             if self._lines.inner_breaks:
                 cells = [cell.replace(_BREAK, "\n") for cell in cells]
-            return _Record(cells)
+            return _Record(cells, unterminated=self._lines.unterminated)
 
     def _after_first_line(self, problem: str) -> _Record:
         self._lines.give_back(self._lines.taken[1:])
@@ -245,10 +254,14 @@ class _Records:
         """Return whether rows follow an unclosed quote: then only the quote was lost."""
         if self.width < 2:
             return False
-        following = (line.decode("utf-8", "replace") for line in self._lines.taken[1:])
-        return any(
-            len(cells) == self.width for cells in csv.reader(following, delimiter=self._delimiter)
-        )
+        return any(self._is_row(line) for line in self._lines.taken[1:])
+
+    def _is_row(self, line: bytes) -> bool:
+        text = line.decode("utf-8", "replace")
+        try:
+            return len(next(csv.reader([text], delimiter=self._delimiter), ())) == self.width
+        except csv.Error:
+            return False
 
 
 def _split(chunks: Iterator[bytes]) -> Iterator[bytes]:
