@@ -12,10 +12,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from madang.answer.matching import BY_BEGINNING, strength
-from madang.answer.polarity import negations, turned_around
+from madang.answer.matching import strength
+from madang.answer.polarity import negated_places, negations, turned_around
 from madang.answer.values import Value, same_value, values
-from madang.answer.words import Profile, Word, folded, profile, words
+from madang.answer.words import (
+    Profile,
+    Word,
+    decomposed,
+    folded,
+    open_letters,
+    profile,
+    verb_root,
+    words,
+)
 from madang.posts import Post
 from madang.text import sentences, stop_words
 
@@ -122,7 +131,10 @@ def _objection(said: str, source: str, byline: Profile) -> str | None:
     content = [
         word
         for word in words(said)
-        if not _is_function(word) and not any(a <= word.start < b for a, b in taken)
+        if not _is_function(word)
+        and not any(a <= word.start < b for a, b in taken)
+        # What is written on to a number is its particle.
+        and not (word.hangul and len(word.surface) < 3 and said[word.start - 1 : word.start].isdigit())
     ]
     foreign = profile(said).hangul != here.hangul
     had = [_has(word, here, byline, foreign) for word in content]
@@ -145,7 +157,7 @@ def _objection(said: str, source: str, byline: Profile) -> str | None:
     misplaced = _misplaced_value(said, source)
     if misplaced:
         return f"the value {misplaced} belongs to something else"
-    if negations(said) != _negations_of_part(said, source, content):
+    if negations(said) > negations(source) or not _same_polarity(said, source):
         return "negates where the post does not, or the other way round"
     turned = turned_around(said, source)
     if turned:
@@ -161,12 +173,31 @@ def _objection(said: str, source: str, byline: Profile) -> str | None:
 
 
 def _has(word: Word, here: Profile, byline: Profile, foreign: bool) -> bool:
-    if word.surface.startswith("@") and word.stems[0] not in here.stems | byline.stems:
-        return False
-    for text in (here, byline):
-        found = strength(word, text)
-        # Another word for the same thing is taken across languages only.
-        if found >= BY_BEGINNING or (foreign and found >= 0.7):
+    if word.surface.startswith("@"):
+        return word.stems[0] in here.stems | byline.stems
+    # Another word for the same thing is taken across languages only.
+    return any(
+        _stands(word, text) or (foreign and strength(word, text) >= 0.6)
+        for text in (here, byline)
+    )
+
+
+def _stands(word: Word, text: Profile) -> bool:
+    """Return whether a text has a word itself, in whatever form."""
+    if not word.hangul:
+        return max(word.stems, key=len) in text.stems
+    stem = word.stems[0]
+    letters = open_letters(stem)
+    root = verb_root(word.surface) if word.verbal else ""
+    for other in text.words:
+        if not other.hangul:
+            continue
+        if other.surface.startswith(stem) or other.stems[0] == stem:
+            return True
+        if len(stem) > 1 and (
+            (len(letters) >= 4 and decomposed(other.surface).startswith(letters))
+            or (root and verb_root(other.surface) == root)
+        ):
             return True
     return False
 
@@ -218,7 +249,7 @@ def _numbers(text: str) -> frozenset[str]:
     return frozenset(found)
 
 
-_CLAUSE: Final = re.compile(r"(?:[^,;/()\n·–—]|(?<=\d)[,/](?=\d))+")
+_CLAUSE: Final = re.compile(r"(?:[^,;/()\n·–—.!?]|(?<=\d)[,/.](?=\d)|(?<=[A-Z])\.)+")
 
 
 def _misplaced_value(said: str, source: str) -> str | None:
@@ -244,31 +275,63 @@ def _misplaced_value(said: str, source: str) -> str | None:
         for word in words(around):
             if _is_function(word):
                 continue
-            if any(strength(word, p) >= BY_BEGINNING for p in others) and not any(
-                strength(word, p) >= BY_BEGINNING for p in own
-            ):
+            if any(_stands(word, p) for p in others) and not any(_stands(word, p) for p in own):
                 return said[value.start : value.end]
     return None
 
 
-def _negations_of_part(said: str, source: str, content: Sequence[Word]) -> int:
-    """Count the negations in the clauses of a source that a sentence is made of."""
-    whole = negations(source)
-    if not whole:
-        return 0
-    parts = [source[slice(*m.span())] for m in _NEGATED_PART.finditer(source)]
-    used = [
-        part
-        for part in parts
-        if negations(part)
-        and any(
-            strength(word, profile(part)) >= 0.7 for word in content
+_Focus = tuple[list[Word], list[Value]]
+
+
+def _same_polarity(said: str, source: str) -> bool:
+    """Return whether what a sentence negates is what its source negates, and the other way."""
+    (words_said, values_said), (words_there, values_there) = _negated(said), _negated(source)
+    there = [profile(word.surface) for word in words_there]
+    here = [profile(word.surface) for word in words_said]
+    if words_said and not any(_stands(word, p) for word in words_said for p in there):
+        return False
+    if values_said and not words_said and not any(
+        _same(one, other) for one in values_said for other in values_there
+    ):
+        return False
+    for word in words(said):
+        if not _is_function(word) and any(_stands(word, p) for p in there):
+            if not any(_stands(word, p) for p in here):
+                return False
+    return not any(
+        any(_same(value, other) for other in values_there)
+        and not any(_same(value, other) for other in values_said)
+        for value in values(said)
+    )
+
+
+def _negated(text: str) -> _Focus:
+    """Return the words and values that the negations of a text turn around.
+
+    That is the next one or two in the clause, and for Korean endings the one before.
+    """
+    found: _Focus = ([], [])
+    items: list[Word | Value] = [word for word in words(text) if not _is_function(word)]
+    items = [i for i in items if not any(v.start <= i.start < v.end for v in values(text))]
+    items += values(text)
+    items.sort(key=lambda item: item.start)
+    for at, forward in negated_places(text):
+        clause = next(
+            (m.span() for m in _PART.finditer(text) if m.start() <= max(at - 1, 0) < m.end()),
+            (0, len(text)),
         )
-    ]
-    return sum(negations(part) for part in used)
+        inside = [item for item in items if clause[0] <= item.start < clause[1]]
+        after = [item for item in inside if item.start >= at][:2]
+        before = [item for item in inside if item.start < at][-1:]
+        for item in (after or before) if forward else (before or after[:1]):
+            if isinstance(item, Word):
+                found[0].append(item)
+            else:
+                found[1].append(item)
+    return found
 
 
-_NEGATED_PART: Final = re.compile(r"(?:[^,;()\n–—.!?]|(?<=\d)[.,](?=\d))+")
+_PART: Final = re.compile(r"(?:[^,;()\n–—.!?]|(?<=\d)[.,](?=\d))+")
 
 _SUBJECT: Final = re.compile(r"(?:이|가|께서)$")
 _OBJECT: Final = re.compile(r"(?:을|를|에게|한테|께|에게서|한테서)$")
@@ -299,15 +362,13 @@ def _together(said: str, source: str) -> bool:
     Drawn from several, it may give one clause's predicate to another's subject; then the words
     have to follow one another in the source with little left out between them.
     """
-    content = [word for word in words(said) if not _is_function(word)]
-    for clause in _clauses(source):
-        here = profile(clause)
-        if sum(strength(word, here) >= BY_BEGINNING for word in content) >= len(content) - (
-            len(content) > 4
-        ):
-            return True
     here = profile(source)
-    places = [at for word in content if (at := _place(word, here)) is not None]
+    content = [w for w in words(said) if not _is_function(w) and _stands(w, here)]
+    for clause in _clauses(source):
+        there = profile(clause)
+        if all(_stands(word, there) for word in content):
+            return True
+    places = _places(content, here)
     if places != sorted(places):
         return False
     telling = [i for i, word in enumerate(here.words) if not _is_function(word)]
@@ -320,29 +381,28 @@ def _in_order(content: Sequence[Word], here: Profile) -> bool:
 
     Names are taken strictly: two of them in another order may have changed their parts.
     """
-    places: list[int] = []
-    names: list[int] = []
-    for word in content:
-        at = _place(word, here)
-        if at is None:
-            continue
-        places.append(at)
-        if not word.hangul and word.is_name and word.start:
-            names.append(at)
-    if any(a > b for a, b in zip(names, names[1:], strict=False)):
+    names = [w for w in content if not w.hangul and w.is_name and w.start]
+    in_text = _places(names, here)
+    if in_text != sorted(in_text):
         return False
-    if len(places) < 2:
-        return True
-    return _longest_rise(places) >= LEAST_IN_ORDER * len(places)
+    places = _places(content, here)
+    return len(places) < 2 or _longest_rise(places) >= LEAST_IN_ORDER * len(places)
 
 
-def _place(word: Word, here: Profile) -> int | None:
-    for i, other in enumerate(here.words):
-        if other.hangul == word.hangul and (
-            other.stems[0] == word.stems[0] or (word.hangul and word.stems[0] in other.surface)
-        ):
-            return i
-    return None
+def _places(content: Sequence[Word], here: Profile) -> list[int]:
+    """Return where words stand in a text, each after the one before it where it can."""
+    places: list[int] = []
+    for word in content:
+        found = [
+            i
+            for i, other in enumerate(here.words)
+            if other.hangul == word.hangul
+            and (other.stems[0] == word.stems[0] or (word.hangul and word.stems[0] in other.surface))
+        ]
+        if found:
+            last = places[-1] if places else -1
+            places.append(next((at for at in found if at > last), found[0]))
+    return places
 
 
 def _longest_rise(places: Sequence[int]) -> int:

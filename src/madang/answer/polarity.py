@@ -6,19 +6,23 @@ import re
 from functools import lru_cache
 from typing import Final
 
-# Each match is one negation. Korean 안 and 못 stand alone or are written on to a verb.
-_NEGATION: Final = re.compile(
-    r"\b(?:not|no|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|hardly|isnt|arent|wasnt"
-    r"|werent|dont|doesnt|didnt|wont|cant|couldnt|shouldnt|wouldnt|hasnt|havent|hadnt)\b"
-    r"|n['’]t\b|\bunable\b|\bfalse\b|\buntrue\b|\bincorrect\b"
+# Negations of what follows them, and of what stands before them.
+_FORWARD: Final = (
+    r"\b(?:not|no|never|none|nobody|nothing|nowhere|neither|nor|cannot|without|hardly|except|isnt|arent"
+    r"|wasnt|werent|dont|doesnt|didnt|wont|cant|couldnt|shouldnt|wouldnt|hasnt|havent|hadnt|unable"
+    r"|false|untrue|incorrect)\b|n['’]t\b"
     r"|(?<![가-힣])(?:안|못)(?=\s|$)"
-    r"|(?<![가-힣])(?:안|못)(?=[가-힣]{1,6}(?:다|요|니다|음|함|어|아|해|돼|됨|고|지만|는|은|ㄴ|대|네|냐|까)(?![가-힣]))"
-    r"(?!안(?:녕|내|전|개|쪽|경|타|심|건|주|부|에|으로|은|이|다|과)|못(?:지|생|된|난|에|으로|은|이))"
-    r"|[가-힣](?:지\s?(?:는\s?|도\s?)?(?:않|못|마|말))"
-    r"|(?<![가-힣])(?:않|없|아니|아닙|아닌|아냐|아녜)|(?<=[가-힣])(?:없(?:다|어|습|는|이|음|고|네|지|을|으)|아니(?:다|라|고|에|며|었)|아닙|아닌)"
-    r"|불가|금지|무산|취소|미정|폐지|(?<![가-힣])비(?=공개|회원)"
-    r"|\bcancel(?:led|ed|s|lation)?\b|\bbanned\b|\bforbidden\b|\bprohibited\b|\brefuse[sd]?\b|\bfail(?:s|ed)?\b",
-    re.IGNORECASE,
+    r"|(?<![가-힣])(?!안(?:녕|내|전|개|쪽|경|타|심|건|주|부|에|으로|은|이|다|과)|못(?:지|생|된|난|에|으로|은|이))"
+    r"(?:안|못)(?=[가-힣]{1,6}(?:다|요|니다|음|함|어|아|해|돼|됨|고|지만|는|은|대|네|냐|까)(?![가-힣]))"
+)
+_BACKWARD: Final = (
+    r"(?<=[가-힣])지\s?(?:는\s?|도\s?)?(?:않|못|마|말)"
+    r"|(?<![가-힣])(?:않|없|아니|아닙|아닌|아냐|아녜)"
+    r"|(?<=[가-힣])(?:없(?:다|어|었|습|는|이|음|고|네|지|을|으)|아니(?:다|라|고|에|며|었)|아닙|아닌)"
+    r"|(?<![가-힣])(?:말고|빼고|제외|외에는)"
+)
+_NEGATION: Final = re.compile(
+    f"(?P<forward>{_FORWARD})|(?P<backward>{_BACKWARD})", re.IGNORECASE
 )
 
 
@@ -26,6 +30,15 @@ _NEGATION: Final = re.compile(
 def negations(text: str) -> int:
     """Return how often a text negates."""
     return sum(1 for _ in _NEGATION.finditer(text))
+
+
+@lru_cache(maxsize=8192)
+def negated_places(text: str) -> tuple[tuple[int, bool], ...]:
+    """Return where a text negates, and whether it negates what follows (else what is before)."""
+    return tuple(
+        (m.end() if m["forward"] else m.start(), bool(m["forward"]))
+        for m in _NEGATION.finditer(text)
+    )
 
 
 # Words that turn a quantity, a time or a statement into another. Of each pair, what a sentence
