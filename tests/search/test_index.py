@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -199,6 +200,25 @@ def test_damage_is_seen_and_repaired_with_one_warning(
         assert again.follow() == 0
 
 
+def test_a_shard_that_vanishes_while_open_is_built_again(
+    index: LexicalIndex,
+    write: Writer,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    small_shards: None,
+) -> None:
+    write(**{f"n{n}": "harbour" for n in range(150)})
+    index.follow()
+    for shard in (tmp_path / "index").glob("shard-1-*"):
+        shutil.rmtree(shard)
+    write(late="harbour late")
+    with caplog.at_level(logging.WARNING):
+        index.follow()
+    assert len(caplog.records) == 1
+    assert index.check() == (set(), set())
+    assert len(index.search("harbour", limit=500)) == 151
+
+
 def test_every_byte_of_a_commit_is_guarded(
     index: LexicalIndex, log: PostLog, write: Writer, tmp_path: Path
 ) -> None:
@@ -293,7 +313,7 @@ def test_killed_at_any_moment_the_index_equals_the_log(
     chance = random.Random(7)
     erased: set[int] = set()
     number = 0
-    for _ in range(6):
+    for _ in range(4):
         child = subprocess.Popen(
             [sys.executable, str(Path(__file__).with_name("following.py")), str(tmp_path)],
             stdout=subprocess.PIPE,

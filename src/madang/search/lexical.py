@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -150,14 +151,22 @@ class LexicalIndex:
         """
         if not self._become_writer():
             return 0
-        if self._state.lost:
-            self._renew(self._state.lost)
         touched = 0
         while True:
+            if self._state.lost:
+                self._renew(self._state.lost)
             with self._changing:
                 if self._closed:
                     return touched
-                step = self._follow_step()
+                try:
+                    step = self._follow_step()
+                except (KeyboardInterrupt, SystemExit, MemoryError):
+                    raise
+                except BaseException:
+                    # Damage, or what the disk and the log have to say: only damage is repaired.
+                    if not self._drop_damaged():
+                        raise
+                    continue
             touched += step
             if step < _POSTS_PER_COMMIT:
                 return touched
@@ -211,7 +220,8 @@ class LexicalIndex:
         except BaseException:
             # What was not committed is gone with the writers; the cursor has not moved.
             for shard in written.values():
-                shard.close_writer()
+                with suppress(Exception):
+                    shard.close_writer()
             raise
         if cursor != state.cursor or dirty:
             state.cursor = cursor
@@ -254,17 +264,34 @@ class LexicalIndex:
                 return
             since = self._state.cursor
         fresh = Shard(number, self._new_folder(number), create=True)
-        after, end = number * SHARD_SIZE - 1, (number + 1) * SHARD_SIZE
-        while batch := self._posts.scan(after, end, _POSTS_AT_ONCE):
-            if self._closed:
-                fresh.close_writer()
-                shutil.rmtree(fresh.folder, ignore_errors=True)
-                return
+        try:
+            self._fill(fresh)
+            old = self._replace(fresh, since)
+        except BaseException:
+            shutil.rmtree(fresh.folder, ignore_errors=True)
+            raise
+        if old is not None:
+            shutil.rmtree(old.folder, ignore_errors=True)
+
+    def _fill(self, fresh: Shard) -> None:
+        """Add every post of a shard's range as it stands in the log."""
+        after, end = fresh.number * SHARD_SIZE - 1, (fresh.number + 1) * SHARD_SIZE
+        while not self._closed and (batch := self._posts.scan(after, end, _POSTS_AT_ONCE)):
             for stored in batch:
                 fresh.put(stored.key, stored.post)
             after = batch[-1].key
         fresh.commit()
+
+    def _replace(self, fresh: Shard, since: int) -> Shard | None:
+        """Put a shard that was filled after event `since` in its place; return what stood there.
+
+        Where the index was closed meanwhile, the new shard itself is what must go.
+        """
+        number = fresh.number
         with self._changing:
+            if self._closed:
+                fresh.close_writer()
+                return fresh
             # What came since the copy began was in it or was not; applying it again is harmless.
             dirty: set[int] = set()
             while since < self._state.cursor:
@@ -282,8 +309,7 @@ class LexicalIndex:
             self._state.dirty = (self._state.dirty - {number}) | dirty
             self._state.save(self._state_path)
             self._publish()
-        if old is not None:
-            shutil.rmtree(old.folder, ignore_errors=True)
+        return old
 
     def _rest_writers(self) -> None:
         """Close the writers of shards below the newest: they are seldom written to."""
@@ -327,19 +353,39 @@ class LexicalIndex:
                 self._shards[number] = Shard(number, self._folder / name)
             except DamagedShardError as error:
                 damage.append(str(error))
-                del self._state.shards[number]
-                self._state.lost.add(number)
-                self._state.dirty.discard(number)
+                self._lose(number)
         if self._state.cursor > self._posts.last_seq:
             damage.append("it is ahead of the log")
             self._shards.clear()
             self._state = State()
         if damage:
-            _log.warning("the search index is damaged and is built again (%s)", "; ".join(damage))
+            _warn(damage)
         if damage or state is None:
             self._state.save(self._state_path)
         self._remove_strangers()
         self._publish()
+
+    def _drop_damaged(self) -> bool:
+        """Look for damage among open shards, and forget what is damaged so that it is renewed."""
+        damage: list[str] = []
+        for number, shard in sorted(self._shards.items()):
+            try:
+                verify(shard.folder)
+            except DamagedShardError as error:
+                damage.append(str(error))
+                self._lose(number)
+                shutil.rmtree(shard.folder, ignore_errors=True)
+        if damage:
+            _warn(damage)
+            self._state.save(self._state_path)
+            self._publish()
+        return bool(damage)
+
+    def _lose(self, number: int) -> None:
+        del self._state.shards[number]
+        self._shards.pop(number, None)
+        self._state.lost.add(number)
+        self._state.dirty.discard(number)
 
     def _remove_strangers(self) -> None:
         """Delete what a process that was killed left behind."""
@@ -385,6 +431,10 @@ class LexicalIndex:
             self._state, self._shards, self._stamp = state, shards, stamps
             self._publish()
             return
+
+
+def _warn(damage: list[str]) -> None:
+    _log.warning("the search index is damaged and is built again (%s)", "; ".join(damage))
 
 
 def _by_shard(keys: Iterable[int]) -> dict[int, list[int]]:
