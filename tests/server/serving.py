@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
+import orjson
 
 from madang.home import Home
 from madang.server.listening import Server
@@ -23,6 +26,9 @@ ANSWERABLE = {
     "en": ("What do you shake to make Mango the cat come?", {"town:0037", "town:0038"}),
     "ko": ("올해 등불축제에 켠 등불은 몇 개였어요?", {"town:0292"}),
 }
+
+
+SLOW_QUESTION = "Write me a long poem about the sea."
 
 
 @dataclass(frozen=True)
@@ -84,6 +90,36 @@ def opened_copy(of: Path, to: Path, model: str | None) -> Iterator[Home]:
     shutil.copytree(of, to, dirs_exist_ok=True)
     with Home(to, model=model) as home:
         yield home
+
+
+class Asker:
+    """A client that sends a question over a socket of its own, and can leave at any time."""
+
+    def __init__(self, served: Served, *, stream: bool) -> None:
+        port = int(served.url.rpartition(":")[2])
+        body = orjson.dumps(asking(SLOW_QUESTION, stream=stream))
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.socket.sendall(
+            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
+
+    def hang_up(self) -> None:
+        self.socket.close()
+
+    def reset(self) -> None:
+        """Leave without a goodbye, as a machine does whose cable is pulled."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self.socket.close()
+
+
+def soon(holds: Callable[[], bool], within_s: float = 3.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def asking(question: str, **parameters: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 import time
 from collections import Counter
@@ -12,23 +11,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import orjson
 import pytest
-from serving import ANSWERABLE, Served, asking, error_of, events, opened_copy, serving
+from serving import (
+    ANSWERABLE,
+    SLOW_QUESTION,
+    Asker,
+    Served,
+    asking,
+    error_of,
+    events,
+    opened_copy,
+    serving,
+    soon,
+)
 from slow_model import SlowModel
 
 from madang.home import Brake
-
-SLOW_QUESTION = "Write me a long poem about the sea."
-
-
-def soon(holds: Callable[[], bool], within_s: float = 3.0) -> bool:
-    deadline = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 async def ask_all(url: str, questions: list[str], *, stream: bool) -> list[httpx.Response]:
@@ -74,27 +72,6 @@ def busy(sample_folder: Path, tmp_path: Path, model: SlowModel) -> Iterator[Serv
     ):
         assert home.model.wait() is not None
         yield running
-
-
-class Asker:
-    """A client that sends a question over a socket of its own, and can leave at any time."""
-
-    def __init__(self, served: Served, *, stream: bool) -> None:
-        port = int(served.url.rpartition(":")[2])
-        body = orjson.dumps(asking(SLOW_QUESTION, stream=stream))
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self.socket.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
-        )
-
-    def hang_up(self) -> None:
-        self.socket.close()
-
-    def reset(self) -> None:
-        """Leave without a goodbye, as a machine does whose cable is pulled."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.socket.close()
 
 
 def fill(served: Served, model: SlowModel, *, stream: bool) -> list[Asker]:
