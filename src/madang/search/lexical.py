@@ -15,6 +15,15 @@ from typing import Final, Self
 
 from madang.posts import PostLog, Purpose
 from madang.search.hit import Filters, Hit, Order
+from madang.search.opening import (
+    LOCK_FILE,
+    STATE_FILE,
+    Commits,
+    load_state,
+    open_commits,
+    open_whole_shards,
+    remove_strangers,
+)
 from madang.search.searching import search
 from madang.search.shard import DamagedShardError, Shard, Snapshot, verify
 from madang.search.state import SHARD_SIZE, State, WriterLock
@@ -25,8 +34,6 @@ _POSTS_AT_ONCE: Final = 2000
 _POSTS_PER_COMMIT: Final = 65_536
 
 _log: Final = logging.getLogger(__name__)
-
-_Stamp = tuple[int, int, int]
 
 
 class LexicalIndex:
@@ -42,22 +49,19 @@ class LexicalIndex:
         """
         self._folder = folder
         self._posts = log
-        self._state_path = folder / "state.json"
+        self._state_path = folder / STATE_FILE
         self._state = State()
         self._shards: dict[int, Shard] = {}
         self._view: tuple[Snapshot, ...] = ()
-        self._stamp: dict[Path, _Stamp | None] = {}
+        self._commits: Commits | None = None
         self._closed = False
         # `_changing` guards state and shards; `_renewing` lets one thread at a time build anew.
         self._changing = threading.RLock()
         self._renewing = threading.Lock()
         folder.mkdir(parents=True, exist_ok=True)
-        self._writer_lock = WriterLock(folder / "writer.lock")
-        with self._changing:
-            if self._writer_lock.acquire():
-                self._open_to_write()
-            else:
-                self._open_to_read()
+        self._writer_lock = WriterLock(folder / LOCK_FILE)
+        if not self._become_writer():
+            self._see_commits()
 
     def __enter__(self) -> Self:
         return self
@@ -333,107 +337,64 @@ class LexicalIndex:
         with self._changing:
             if self._closed or not self._writer_lock.acquire():
                 return False
-            self._shards.clear()
             self._open_to_write()
             return True
 
     def _open_to_write(self) -> None:
-        damage: list[str] = []
-        try:
-            state = State.load(self._state_path)
-        except FileNotFoundError:
-            state = None
-        except ValueError as error:
-            damage.append(str(error))
-            state = None
-        self._state = state or State()
-        for number, name in sorted(self._state.shards.items()):
-            try:
-                verify(self._folder / name)
-                self._shards[number] = Shard(number, self._folder / name)
-            except DamagedShardError as error:
-                damage.append(str(error))
-                self._lose(number)
+        self._commits = None
+        self._state, wrong = load_state(self._folder)
+        damage = [wrong] if wrong else []
         if self._state.cursor > self._posts.last_seq:
             damage.append("it is ahead of the log")
-            self._shards.clear()
             self._state = State()
+        self._shards, damaged = open_whole_shards(self._folder, self._state)
+        self._lose(damaged)
+        damage += damaged.values()
         if damage:
             _warn(damage)
-        if damage or state is None:
-            self._state.save(self._state_path)
-        self._remove_strangers()
+        self._state.save(self._state_path)
+        remove_strangers(self._folder, self._state)
         self._publish()
 
     def _drop_damaged(self) -> bool:
         """Look for damage among open shards, and forget what is damaged so that it is renewed."""
-        damage: list[str] = []
+        damaged: dict[int, str] = {}
         for number, shard in sorted(self._shards.items()):
             try:
                 verify(shard.folder)
             except DamagedShardError as error:
-                damage.append(str(error))
-                self._lose(number)
+                damaged[number] = str(error)
                 shutil.rmtree(shard.folder, ignore_errors=True)
-        if damage:
-            _warn(damage)
+        if damaged:
+            _warn(damaged.values())
+            self._lose(damaged)
             self._state.save(self._state_path)
             self._publish()
-        return bool(damage)
+        return bool(damaged)
 
-    def _lose(self, number: int) -> None:
-        del self._state.shards[number]
-        self._shards.pop(number, None)
-        self._state.lost.add(number)
-        self._state.dirty.discard(number)
-
-    def _remove_strangers(self) -> None:
-        """Delete what a process that was killed left behind."""
-        known = {*self._state.shards.values(), self._state_path.name, "writer.lock"}
-        for path in self._folder.iterdir():
-            if path.name in known:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+    def _lose(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            del self._state.shards[number]
+            self._shards.pop(number, None)
+            self._state.lost.add(number)
+            self._state.dirty.discard(number)
 
     def _see_commits(self) -> None:
         """As a reader, open what the writer has committed since the last look."""
         if self._writer_lock.held or self._closed:
             return
-        if all(_stamp(path) == stamp for path, stamp in self._stamp.items()) and self._stamp:
+        if self._commits is not None and self._commits.are_newest:
             return
         with self._changing:
-            self._open_to_read()
-
-    def _open_to_read(self) -> None:
-        # The writer may replace a shard between our reading of the state and our opening of it.
-        for _ in range(20):
-            stamps = {self._state_path: _stamp(self._state_path)}
-            try:
-                state = State.load(self._state_path) or State()
-                shards: dict[int, Shard] = {}
-                for number, name in state.shards.items():
-                    folder = self._folder / name
-                    stamps[folder / "meta.json"] = _stamp(folder / "meta.json")
-                    shard = self._shards.get(number)
-                    if shard is None or shard.folder != folder:
-                        shard = Shard(number, folder)
-                    else:
-                        shard.refresh()
-                    shards[number] = shard
-            except FileNotFoundError:
-                state, shards = State(), {}
-            except (DamagedShardError, ValueError, OSError):
-                self._shards = {}
-                continue
-            self._state, self._shards, self._stamp = state, shards, stamps
+            commits = open_commits(self._folder, self._commits)
+            if commits is None or self._writer_lock.held:
+                return
+            self._commits = commits
+            self._state, self._shards = commits.state, dict(commits.shards)
             self._publish()
-            return
 
 
-def _warn(damage: list[str]) -> None:
+def _warn(damage: Iterable[str]) -> None:
     _log.warning("the search index is damaged and is built again (%s)", "; ".join(damage))
 
 
@@ -442,11 +403,3 @@ def _by_shard(keys: Iterable[int]) -> dict[int, list[int]]:
     for key in keys:
         shards[key // SHARD_SIZE].append(key)
     return shards
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
