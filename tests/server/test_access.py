@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import socket
 
 import httpx
@@ -8,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving import Served, asking, error_of
 
+from madang.home import Home
+from madang.server import create_app
 from madang.server.access import Hosts, is_key, is_same_origin
 
 THIS_MACHINE = "localhost localhost:8080 LOCALHOST localhost.:80 127.0.0.1 127.0.0.1:1 127.8.8.8"
@@ -166,6 +169,34 @@ def test_any_key_will_do_for_asking_on_this_machine(reading: Served) -> None:
         "/v1/chat/completions", json=asking("hello"), headers={"authorization": "Bearer none"}
     )
     assert response.status_code == 200
+
+
+def test_programs_of_other_machines_need_the_key_to_ask(home: Home) -> None:
+    app = create_app(home, host="0.0.0.0")
+    key = {"authorization": f"Bearer {home.folder.admin_key()}"}
+    page = {"origin": "http://192.168.0.2:8080"}
+    foreign = {"origin": "http://evil.example"}
+
+    async def scenario() -> None:
+        elsewhere = httpx.ASGITransport(app, client=("192.168.0.7", 5000))
+        url = "http://192.168.0.2:8080"
+        async with httpx.AsyncClient(transport=elsewhere, base_url=url) as client:
+
+            async def ask(headers: dict[str, str]) -> httpx.Response:
+                body = asking("hello")
+                return await client.post("/v1/chat/completions", json=body, headers=headers)
+
+            refused = await ask({})
+            assert refused.status_code == 401
+            assert error_of(refused)["code"] == "invalid_api_key"
+            assert (await ask({"authorization": "Bearer none"})).status_code == 401
+            assert (await ask(key)).status_code == 200
+            assert (await ask(page)).status_code == 200
+            assert (await ask(foreign)).status_code == 403
+            assert (await client.get("/v1/search?q=ferry")).status_code == 200
+            assert (await client.post("/v1/posts", json={"text": "x"})).status_code == 401
+
+    asyncio.run(scenario())
 
 
 def test_it_listens_on_this_machine_alone(reading: Served) -> None:

@@ -81,6 +81,17 @@ def test_a_broken_body_is_the_clients_mistake(reading: Served, body: bytes) -> N
     error_of(response)
 
 
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/posts"])
+def test_a_body_that_is_not_called_json_is_told_to_be(
+    reading: Served, path: str, kind: str | None
+) -> None:
+    headers = {**reading.admin, **({"content-type": kind} if kind else {})}
+    response = reading.client.post(path, content=json.dumps(asking("x")), headers=headers)
+    assert response.status_code == 400
+    assert "application/json" in error_of(response)["message"]
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_read(reading: Served) -> None:
     large = json.dumps(asking("x" * (1 << 20))).encode()
     for path in ("/v1/chat/completions", "/v1/posts"):

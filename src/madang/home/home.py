@@ -317,6 +317,8 @@ class Home:
 
     def follow_in_background(self) -> None:
         """Keep the index up with the log, remove erased bytes, and mind the emergency brake."""
+        if self._following is not None:
+            return
         self._following = Following(self.log, self.index)
         self._following.start()
         self._brake_watch = threading.Thread(

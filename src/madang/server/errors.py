@@ -110,6 +110,9 @@ def invalid(errors: Sequence[Mapping[str, Any]]) -> ApiError:
         return ApiError(400, "the body is not JSON", code="invalid_json")
     if kind == "missing" and param is None:
         return ApiError(400, "the request needs a JSON body", code="missing_body")
+    if kind in ("model_attributes_type", "dict_type") and param is None:
+        wanted = "the body must be a JSON object, sent with content-type: application/json"
+        return ApiError(400, wanted, code="invalid_json")
     if kind == "missing":
         return ApiError(
             400, f"missing parameter: {param}", code="missing_required_parameter", param=param
