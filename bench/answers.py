@@ -86,7 +86,9 @@ def _quality(judged: list[Judged]) -> list[tuple[str, ...]]:
             if one["overtaken"]:
                 newer = right and cited(answer)[0] not in one["overtaken"]
                 rows["newer post wins, of the overtaken"][lang].append(newer)
-    return [(name, *(_share(by[lang]) for lang in ("ko", "en", "all"))) for name, by in rows.items()]
+    return [
+        (name, *(_share(by[lang]) for lang in ("ko", "en", "all"))) for name, by in rows.items()
+    ]
 
 
 def _share(values: list[bool]) -> str:
@@ -100,7 +102,12 @@ def _times(judged: list[Judged]) -> list[tuple[str, ...]]:
     for stage in ("search", "extract", "draft", "check", "total"):
         took = [answer.took_ms[stage] for _, answer in judged]
         lines.append(
-            (stage, f"{percentile(took, 0.5):.1f}", f"{percentile(took, 0.95):.1f}", f"{max(took):.1f}")
+            (
+                stage,
+                f"{percentile(took, 0.5):.1f}",
+                f"{percentile(took, 0.95):.1f}",
+                f"{max(took):.1f}",
+            )
         )
     return lines
 

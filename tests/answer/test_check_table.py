@@ -1,5 +1,8 @@
 """What a post bears and what it does not, one sentence a line, written by hand."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import pytest

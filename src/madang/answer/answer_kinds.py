@@ -1,12 +1,15 @@
 """Whether a text holds the kind of thing that a question asks for."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
 from typing import Final
 
 from madang.answer.question import AnswerKind
-from madang.answer.values import UNITS, DURATION, Value
+from madang.answer.values import DURATION, UNITS, Value
 from madang.answer.words import Profile
 from madang.text import terms
 
@@ -36,7 +39,9 @@ _COLOUR: Final = re.compile(
     r"|빨간|빨강|파란|파랑|초록|녹색|노란|노랑|흰|하얀|검은|검정|갈색|회색|분홍|보라|주황|은색|금색|민트|색",
     re.IGNORECASE,
 )
-_NAMES: Final = re.compile(r"이름|[가-힣]{2,4}\s?(?:씨|님|선생|선장|회장)|[가-힣]{2,4}입니다|['\"‘“《「][^'\"’”》」]{1,20}['\"’”》」]")
+_NAMES: Final = re.compile(
+    r"이름|[가-힣]{2,4}\s?(?:씨|님|선생|선장|회장)|[가-힣]{2,4}입니다|['\"‘“《「][^'\"’”》」]{1,20}['\"’”》」]"
+)
 _PERSON_MEANS: Final = frozenset(
     terms("man woman mother father daughter son captain doctor nurse teacher president owner")
 )

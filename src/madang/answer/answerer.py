@@ -112,7 +112,7 @@ class Answerer:
     def _from_posts(
         self, request: Request, question: Question, routed: Routed, watch: _Stopwatch
     ) -> Iterator[Step]:
-        if routed.topic == "news" and not question.needs:
+        if routed.topic == "news":
             yield from self._news(request, question, watch)
             return
         with watch.stage("search"):
@@ -305,16 +305,12 @@ class Answerer:
         )
         conversation = talk.conversation(request.question, lang, request.history)
         try:
-            pieces = engine.generate(conversation, sampling)
-            with closing(pieces):  # type: ignore[type-var]
-                reply = "".join(piece.text for piece in pieces).strip()
+            reply = "".join(draft.in_time(engine, conversation, sampling)).strip()
         except EngineError:
             return ""
         return reply if talk.readable(reply, wanted) else ""
 
-    def _own(
-        self, where: Route, words: str, request: Request, watch: _Stopwatch
-    ) -> Iterator[Step]:
+    def _own(self, where: Route, words: str, request: Request, watch: _Stopwatch) -> Iterator[Step]:
         sentence = Sentence(words, "own")
         yield SourcesFound(where, ())
         yield SentenceChecked(sentence)

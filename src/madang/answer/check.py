@@ -4,6 +4,9 @@ Conservative: what cannot be read off the posts is not supported. Better a good 
 than a wrong one said.
 """
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501, SIM905
+
 from __future__ import annotations
 
 import re
@@ -134,7 +137,9 @@ def _objection(said: str, source: str, byline: Profile) -> str | None:
         if not _is_function(word)
         and not any(a <= word.start < b for a, b in taken)
         # What is written on to a number is its particle.
-        and not (word.hangul and len(word.surface) < 3 and said[word.start - 1 : word.start].isdigit())
+        and not (
+            word.hangul and len(word.surface) < 3 and said[word.start - 1 : word.start].isdigit()
+        )
     ]
     foreign = profile(said).hangul != here.hangul
     had = [_has(word, here, byline, foreign) for word in content]
@@ -177,8 +182,7 @@ def _has(word: Word, here: Profile, byline: Profile, foreign: bool) -> bool:
         return word.stems[0] in here.stems | byline.stems
     # Another word for the same thing is taken across languages only.
     return any(
-        _stands(word, text) or (foreign and strength(word, text) >= 0.6)
-        for text in (here, byline)
+        _stands(word, text) or (foreign and strength(word, text) >= 0.6) for text in (here, byline)
     )
 
 
@@ -203,13 +207,18 @@ def _stands(word: Word, text: Profile) -> bool:
 
 
 _ENGLISH_FUNCTION: Final = stop_words.ENGLISH | frozenset(
-    "also there here just so then but if because while until till since per each both all any "
-    "not no never yes only up out off over under more less before after first last".split()
+    """
+    also there here just so then but if because while until till since per each both all any not
+    no never yes only up out off over under more less before after first last
+    """.split()
 )
 _KOREAN_FUNCTION: Final = frozenset(
-    "그리고 그래서 하지만 그런데 또한 또 및 등 수 것 때 이 그 저 안 못 더 덜 약 총 모두 다 만 잘 좀 이상 이하 오전 오후 "
-    "있다 있습니다 있어요 있고 있는 없다 없습니다 없어요 없는 합니다 해요 한다 됩니다 돼요 된다 입니다 이다 이에요 예요 않습니다 "
-    "않아요 않는다 아닙니다 아니다 아니에요 했습니다 했어요 했다 됐습니다 됐어요 됐다 대한 위해 통해 따라 부터 까지".split()
+    """
+    그리고 그래서 하지만 그런데 또한 또 및 등 수 것 때 이 그 저 안 못 더 덜 약 총 모두 다 만 잘
+    좀 이상 이하 오전 오후 있다 있습니다 있어요 있고 있는 없다 없습니다 없어요 없는 합니다 해요
+    한다 됩니다 돼요 된다 입니다 이다 이에요 예요 않습니다 않아요 않는다 아닙니다 아니다
+    아니에요 했습니다 했어요 했다 됐습니다 됐어요 됐다 대한 위해 통해 따라 부터 까지
+    """.split()
 )
 
 
@@ -217,8 +226,10 @@ def _is_function(word: Word) -> bool:
     if word.hangul:
         return word.surface in _KOREAN_FUNCTION
     plain = word.surface.lower().replace("’", "'")
-    return plain in _ENGLISH_FUNCTION or plain.removesuffix("'s") in _ENGLISH_FUNCTION or (
-        plain.endswith("n't")
+    return (
+        plain in _ENGLISH_FUNCTION
+        or plain.removesuffix("'s") in _ENGLISH_FUNCTION
+        or (plain.endswith("n't"))
     )
 
 
@@ -227,8 +238,10 @@ def _same(value: Value, other: Value) -> bool:
         return True
     # Bare numbers only lack their unit; `5` of a date is no `5` of a price.
     loose = {"number", "ordinal", "year"}
-    return {value.kind, other.kind} <= loose and value.key == other.key and (
-        not value.unit or not other.unit or value.unit == other.unit
+    return (
+        {value.kind, other.kind} <= loose
+        and value.key == other.key
+        and (not value.unit or not other.unit or value.unit == other.unit)
     )
 
 
@@ -269,7 +282,11 @@ def _misplaced_value(said: str, source: str) -> str | None:
         if not own or not others:
             continue
         around = next(
-            (said[slice(*m.span())] for m in _CLAUSE.finditer(said) if m.start() <= value.start < m.end()),
+            (
+                said[slice(*m.span())]
+                for m in _CLAUSE.finditer(said)
+                if m.start() <= value.start < m.end()
+            ),
             said,
         )
         for word in words(around):
@@ -290,14 +307,16 @@ def _same_polarity(said: str, source: str) -> bool:
     here = [profile(word.surface) for word in words_said]
     if words_said and not any(_stands(word, p) for word in words_said for p in there):
         return False
-    if values_said and not words_said and not any(
-        _same(one, other) for one in values_said for other in values_there
+    if (
+        values_said
+        and not words_said
+        and not any(_same(one, other) for one in values_said for other in values_there)
     ):
         return False
     for word in words(said):
-        if not _is_function(word) and any(_stands(word, p) for p in there):
-            if not any(_stands(word, p) for p in here):
-                return False
+        negated_there = not _is_function(word) and any(_stands(word, p) for p in there)
+        if negated_there and not any(_stands(word, p) for p in here):
+            return False
     return not any(
         any(_same(value, other) for other in values_there)
         and not any(_same(value, other) for other in values_said)
@@ -397,7 +416,9 @@ def _places(content: Sequence[Word], here: Profile) -> list[int]:
             i
             for i, other in enumerate(here.words)
             if other.hangul == word.hangul
-            and (other.stems[0] == word.stems[0] or (word.hangul and word.stems[0] in other.surface))
+            and (
+                other.stems[0] == word.stems[0] or (word.hangul and word.stems[0] in other.surface)
+            )
         ]
         if found:
             last = places[-1] if places else -1

@@ -1,9 +1,14 @@
 """Prose by the engine: the prompt, the grammar of its citations, and reading what comes."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -24,11 +29,13 @@ _INSTRUCTIONS: Final[dict[Literal["ko", "en"], str]] = {
 }
 
 
-def prompt(question: str, lang: Literal["ko", "en"], candidates: Sequence[Candidate]) -> list[Message]:
+def prompt(
+    question: str, lang: Literal["ko", "en"], candidates: Sequence[Candidate]
+) -> list[Message]:
     """Return the messages that ask for an answer from numbered posts."""
     posts = "\n".join(
         f'<post n="{number}" by="{_data(one.post.author_name or one.post.author or "?")}"'
-        f'{_dated(one)}>\n{_data(_part(one))}\n</post>'
+        f"{_dated(one)}>\n{_data(_part(one))}\n</post>"
         for number, one in enumerate(candidates[:MOST_POSTS], start=1)
     )
     asked = {"en": "Question", "ko": "질문"}[lang]
@@ -66,7 +73,7 @@ def grammar(posts: int) -> str:
     """Return GBNF for one or two sentences, each of which ends with numbers of `posts` posts."""
     numbers = " | ".join(f'"{number}"' for number in range(1, posts + 1))
     return (
-        "root ::= sentence (\" \" sentence)?\n"
+        'root ::= sentence (" " sentence)?\n'
         'sentence ::= [^\\[\\]<>|\\n]{8,240} " [" number "]" (" [" number "]")?\n'
         f"number ::= {numbers}\n"
     )
@@ -118,14 +125,30 @@ def write(
     candidates: Sequence[Candidate],
     *,
     sampling: Sampling,
-) -> Iterator[Drafted]:
+) -> Generator[Drafted, None, None]:
     """Yield the sentences of a draft; an engine that fails ends the draft. Closing it cancels."""
     given = candidates[:MOST_POSTS]
-    pieces = engine.generate(prompt(question, lang, given), sampling)
+    with closing(in_time(engine, prompt(question, lang, given), sampling)) as pieces:
+        try:
+            yield from read_sentences(pieces, len(given))
+        except EngineError:
+            return
+
+
+def in_time(
+    engine: Engine, messages: Sequence[Message], sampling: Sampling
+) -> Generator[str, None, None]:
+    """Yield what an engine generates until its deadline, also where it does not keep it itself.
+
+    Closing it ends the generation. Raises EngineError where the engine fails.
+    """
+    ends = time.monotonic() + sampling.deadline_s
+    pieces = engine.generate(messages, sampling)
     try:
-        yield from read_sentences((piece.text for piece in pieces), len(given))
-    except EngineError:
-        return
+        for piece in pieces:
+            yield piece.text
+            if time.monotonic() > ends:
+                return
     finally:
         close = getattr(pieces, "close", None)
         if close is not None:

@@ -55,9 +55,7 @@ def spans_of(post: Post, passages: Sequence[Passage] = ()) -> list[tuple[int, in
     return [_trimmed(text, passage.start, passage.end) for passage in chosen]
 
 
-def keeps_the_answer(
-    question: Question, candidate: Candidate, written: Sequence[Sentence]
-) -> bool:
+def keeps_the_answer(question: Question, candidate: Candidate, written: Sequence[Sentence]) -> bool:
     """Return whether prose still holds what the quote answers with.
 
     Where a time, a price or a number is asked, one of those that the best sentence has must be
@@ -69,7 +67,7 @@ def keeps_the_answer(
     if question.kinds and best.holds:
         if not holds(question.kinds, question.unit, prose, profile(prose)):
             return False
-        asked = [v for v in profile(quoted).values]
+        asked = profile(quoted).values
         said = profile(prose).values
         return not asked or any(same_value(one, other) for one in said for other in asked)
     new = [word for word in profile(prose).words if word.stems not in _stems(question)]

@@ -1,5 +1,8 @@
 """Follow-up questions: what `and on Sunday?` leaves out stands in the question before."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re

@@ -1,5 +1,8 @@
 """Posts that speak to a machine instead of to people."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
@@ -16,7 +19,7 @@ _SPEAKS_TO_A_MODEL: Final = re.compile(
     r".{0,30}\b(?:instructions?|prompts?|rules?|messages?|guidelines?|context|directions?)\b"
     r"|\byou are (?:now|no longer)\b.{0,40}\b(?:bot|assistant|model|ai|dan|mode)\b"
     r"|\b(?:ai|assistants?|chatbots?|language models?|llms?|bots?)\b.{0,20}\b(?:must|should|have to|reading this|are required)\b"
-    r"|\b(?:new|updated) (?:system )?instructions?\b"
+    r"|\b(?:new|updated) (?:system instructions?|instructions?\s*:)"
     r"|(?:이전|앞선|위의|기존|지금까지의?|모든)\s?(?:의\s?)?(?:지시|명령|규칙|프롬프트|지침|설정)[가-힣]*\s?(?:사항[을를은는]?\s?)?(?:은\s?|는\s?|을\s?|를\s?)?(?:모두\s?|전부\s?|다\s?)?(?:무시|잊|따르지|버리)"
     r"|(?:시스템|관리자)\s?(?:메시지|프롬프트|명령|지시)\s?[:：]"
     r"|(?:AI|에이아이|인공지능|챗봇|봇|어시스턴트|모델)\s?(?:은|는|이|가|에게|야|아)?[,\s].{0,20}(?:대답해|답해|말해|따라|출력)"

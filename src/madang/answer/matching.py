@@ -1,5 +1,8 @@
 """How well a text has what a question needs."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: SIM905
+
 from __future__ import annotations
 
 import math
@@ -72,8 +75,18 @@ def _part(word: Word, question: Question) -> float:
 
 # Words that name the kind of answer: a price answers for `fee`, a phone number for `phone`.
 KIND_WORDS: Final = frozenset(
-    terms("price cost fee fare charge rate phone number week reason amount total weight length title colour color speed temperature")
-    + "가격 요금 값 비용 금액 시급 무게 개수 이유 까닭 번호 전화번호 연락처 길이 높이 크기 인원 시각 요일 장소 위치 횟수 제목 색 색깔 나이 속도".split()
+    (
+        *terms(
+            """
+            price cost fee fare charge rate phone number week reason amount total weight length
+            title colour color speed temperature
+            """
+        ),
+        *"""
+        가격 요금 값 비용 금액 시급 무게 개수 이유 까닭 번호 전화번호 연락처 길이 높이 크기 인원
+        시각 요일 장소 위치 횟수 제목 색 색깔 나이 속도
+        """.split(),
+    )
 )
 
 

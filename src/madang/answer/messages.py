@@ -1,5 +1,8 @@
 """The program's own words, in Korean and English."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 from typing import Final, Literal

@@ -1,5 +1,8 @@
 """Words that turn what is said around: negation, direction, opposites, in both languages."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
@@ -21,9 +24,7 @@ _BACKWARD: Final = (
     r"|(?<=[가-힣])(?:없(?:다|어|었|습|는|이|음|고|네|지|을|으)|아니(?:다|라|고|에|며|었)|아닙|아닌)"
     r"|(?<![가-힣])(?:말고|빼고|제외|외에는)"
 )
-_NEGATION: Final = re.compile(
-    f"(?P<forward>{_FORWARD})|(?P<backward>{_BACKWARD})", re.IGNORECASE
-)
+_NEGATION: Final = re.compile(f"(?P<forward>{_FORWARD})|(?P<backward>{_BACKWARD})", re.IGNORECASE)
 
 
 @lru_cache(maxsize=8192)

@@ -1,5 +1,8 @@
 """Which of several posts about one matter holds now: the newest, and what corrects over all."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
@@ -136,9 +139,7 @@ def _told(candidate: Candidate, needs: Sequence[Need]) -> float:
     )
 
 
-def _has_what(
-    newer: Candidate, older: Candidate, needs: Sequence[Need], threaded: bool
-) -> bool:
+def _has_what(newer: Candidate, older: Candidate, needs: Sequence[Need], threaded: bool) -> bool:
     """Return whether the newer post has each telling word of the question that the older has."""
     if threaded:
         return True

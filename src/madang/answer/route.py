@@ -1,5 +1,8 @@
 """Where a message goes: to the posts, to the model's own words, or to the program's help."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
@@ -30,7 +33,10 @@ def route(message: str, *, only_posts: bool = False) -> Routed:
         for pattern, topic in _HELP:
             if pattern.search(text):
                 return Routed("help", help_topic=topic)
-        if _POSTS_WANTED.search(text) is None and any(p.search(text) for p in _TALK):
+        # What follows a colon is the text to work on.
+        if _POSTS_WANTED.search(text.partition(": ")[0]) is None and any(
+            p.search(text) for p in _TALK
+        ):
             return Routed("talk")
     if _NEWS.search(text):
         return Routed("posts", "news")
@@ -138,7 +144,8 @@ _TALK: Final = (
         r"|got it|lovely|good (?:job|bot)|well done|bye|goodbye|see (?:you|ya)|good ?night|sorry)\b(?!.*\?)[^?]{0,60}$",
         r"\bhow are you\b|\bhow(?:'s| is) it going\b|\bhow do you feel\b|\bwhat'?s up\W*$|\bnice to meet you\b"
         r"|\bhave a (?:nice|good) (?:day|one)\b",
-        r"^\W*(?:안녕|안뇽|하이|헬로|반가|방가|ㅎㅇ|ㅂㅇ|잘\s?자|잘\s?있어|좋은\s?(?:아침|하루|밤|저녁)|굿모닝|굿밤|여보세요)[^?]{0,25}[!~?.ㅎㅋ\s]*$",
+        r"^\W*(?:안녕|안뇽|하이|헬로|반가|방가|ㅎㅇ|ㅂㅇ|잘\s?자|잘\s?있어|좋은\s?(?:아침|하루|밤|저녁)|굿모닝|굿밤|여보세요)[^?]{0,25}[!~.ㅎㅋ\s]*$",
+        r"^\W*(?:안녕|하이|헬로|반가)[가-힣]{0,5}\W*$",
         r"^\W*(?:고마|고맙|감사|땡큐|ㄳ|ㄱㅅ|수고|미안|죄송|최고|대박|굿|오케이|ㅇㅋ|알겠|그렇구나|좋아요?|잘했)[^?]*$",
         r"(?:잘|어떻게)\s?(?:지내|지냈)(?:니|어|어요|세요|셨어요|나요|죠)?\W*$",
         r"^[ㄱ-ㅎㅏ-ㅣ\s!~?.^]+$",

@@ -1,5 +1,8 @@
 """The model's own words: greetings, drafts, translations; and whether they may leave."""
 
+# Tables of words and patterns are read one entry a line.
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import re
@@ -25,14 +28,14 @@ MOST_TURNS: Final = 6
 LONGEST_TURN: Final = 2000
 
 
-def conversation(
-    message: str, lang: Literal["ko", "en"], history: Sequence[Turn]
-) -> list[Message]:
+def conversation(message: str, lang: Literal["ko", "en"], history: Sequence[Turn]) -> list[Message]:
     """Return the messages for a reply in the model's own words."""
-    earlier = [
-        Message(turn.role, turn.content[:LONGEST_TURN]) for turn in history[-MOST_TURNS:]
+    earlier = [Message(turn.role, turn.content[:LONGEST_TURN]) for turn in history[-MOST_TURNS:]]
+    return [
+        Message("system", _INSTRUCTIONS[lang]),
+        *earlier,
+        Message("user", message[: LONGEST_TURN * 2]),
     ]
-    return [Message("system", _INSTRUCTIONS[lang]), *earlier, Message("user", message[:LONGEST_TURN * 2])]
 
 
 _HANGUL: Final = re.compile(r"[가-힣]")
@@ -85,7 +88,11 @@ def claims_about_community(reply: str, said: str, retriever: Retriever) -> bool:
         for word in words(sentence)[1:]:
             name = word.surface.strip("@#'")
             named = word.is_name or (word.hangul and len(word.stems[0]) >= 2)
-            if named and name.lower() not in theirs and _is_member(word.stems[-1] if word.hangul else name, retriever):
+            if (
+                named
+                and name.lower() not in theirs
+                and _is_member(word.stems[-1] if word.hangul else name, retriever)
+            ):
                 return True
     return False
 
@@ -96,7 +103,8 @@ def _is_member(name: str, retriever: Retriever) -> bool:
         return False
     plain = name.lower()
     return any(
-        plain in re.split(r"[\s_.\-@]+", f"{hit.post.author or ''} {hit.post.author_name or ''}".lower())
+        plain
+        in re.split(r"[\s_.\-@]+", f"{hit.post.author or ''} {hit.post.author_name or ''}".lower())
         or (not plain.isascii() and plain in (hit.post.author_name or ""))
         for hit in retriever.search(name, limit=3, filters=Filters())
     )

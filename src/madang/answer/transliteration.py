@@ -7,9 +7,80 @@ import unicodedata
 from functools import lru_cache
 from typing import Final
 
-_INITIALS: Final = "g kk n d tt r m b pp s ss  j jj ch k t p h".split(" ")
-_VOWELS: Final = "a ae ya yae eo e yeo ye o wa wae oe yo u wo we wi yu eu ui i".split()
-_FINALS: Final = " k k ks n nj nh t l lk lm lp ls lt lp lh m p ps t t ng t t k t p h".split(" ")
+_INITIALS: Final = [
+    "g",
+    "kk",
+    "n",
+    "d",
+    "tt",
+    "r",
+    "m",
+    "b",
+    "pp",
+    "s",
+    "ss",
+    "",
+    "j",
+    "jj",
+    "ch",
+    "k",
+    "t",
+    "p",
+    "h",
+]
+_VOWELS: Final = [
+    "a",
+    "ae",
+    "ya",
+    "yae",
+    "eo",
+    "e",
+    "yeo",
+    "ye",
+    "o",
+    "wa",
+    "wae",
+    "oe",
+    "yo",
+    "u",
+    "wo",
+    "we",
+    "wi",
+    "yu",
+    "eu",
+    "ui",
+    "i",
+]
+_FINALS: Final = [
+    "",
+    "k",
+    "k",
+    "ks",
+    "n",
+    "nj",
+    "nh",
+    "t",
+    "l",
+    "lk",
+    "lm",
+    "lp",
+    "ls",
+    "lt",
+    "lp",
+    "lh",
+    "m",
+    "p",
+    "ps",
+    "t",
+    "t",
+    "ng",
+    "t",
+    "t",
+    "k",
+    "t",
+    "p",
+    "h",
+]
 
 # Sounds that the two scripts do not keep apart.
 _CONSONANTS: Final = (
@@ -54,14 +125,14 @@ def skeleton(name: str) -> str:
 def sounds_alike(hangul: str, latin: str) -> bool:
     """Return whether a Hangul word begins with a Latin name, or is it, by sound.
 
-    Two consonants are too few to tell names apart; for them the vowels have to agree too.
+    Two consonants are too few to tell names apart.
     """
     written = romanize(hangul)
     plain = latin.lower()
     if len(plain) >= 4 and written.startswith(plain):
         return True
     bones, name_bones = skeleton(hangul), skeleton(plain)
-    if len(name_bones.lstrip("a")) < 3 or not bones:
+    if len(name_bones) < 3 or not bones:
         return False
     return bones.startswith(name_bones) and _near(written, plain)
 
