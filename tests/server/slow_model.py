@@ -77,6 +77,10 @@ class SlowModel:
                 if self.running == 0:
                     self.ended.set()
 
+    def finish(self) -> None:
+        """Come to an end after all, for every reader."""
+        self._closing.set()
+
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import Final
 
-from madang.answer import Step
+from madang.answer import Finished, SourcesFound, Step
 from madang.engines import Engine, Feature, Message, Piece, Sampling
+
+MOST_BEGINNINGS: Final = 20
 
 
 class AnswersEngine:
@@ -76,26 +79,57 @@ class AnswersEngine:
 
 
 class Steps(Iterator[Step]):
-    """The steps of an answer. `close` may be called from any thread and ends the generation."""
+    """The steps of an answer. `close` may be called from any thread and ends the generation.
+
+    A step leaves only while every post that the answer rests on may still be used. Where one was
+    erased meanwhile, the answer is begun anew and its steps come again, from the sources on.
+    """
 
     def __init__(
-        self, steps: Iterator[Step], engine: AnswersEngine | None, require: Callable[[], None]
+        self,
+        begin: Callable[[], Iterator[Step]],
+        engine: AnswersEngine | None,
+        *,
+        require: Callable[[], None],
+        usable: Callable[[Sequence[str]], bool],
     ) -> None:
-        """`require` raises where no further step may leave."""
-        self._steps = steps
+        """Begin an answer with `begin`, made with `engine`.
+
+        `require` raises where no further step may leave at all; `usable` tells of post ids
+        whether all of them may be used now.
+        """
+        self._begin = begin
         self._engine = engine
         self._require = require
+        self._usable = usable
+        self._steps = begin()
+        self._evidence: tuple[str, ...] = ()
+        self._begun = 1
         self._closed = False
 
     def __next__(self) -> Step:
-        if self._closed:
-            raise StopIteration
-        self._require()
-        step = next(self._steps)
-        self._require()
-        if self._closed:
-            raise StopIteration
-        return step
+        while not self._closed:
+            self._require()
+            step = next(self._steps)
+            match step:
+                case SourcesFound(_, evidence):
+                    self._evidence = tuple(post.id for post in evidence)
+                case Finished(answer):
+                    self._evidence = tuple(post.id for post in answer.evidence)
+            if not self._usable(self._evidence):
+                self._begin_anew()
+                continue
+            self._require()
+            if not self._closed:
+                return step
+        raise StopIteration
+
+    def _begin_anew(self) -> None:
+        if self._begun == MOST_BEGINNINGS:
+            raise RuntimeError("posts are erased faster than a question can be answered from them")
+        self._begun += 1
+        self._evidence = ()
+        self._steps = self._begin()
 
     def close(self) -> None:
         """End the answer: no further step comes, and nothing more is generated."""

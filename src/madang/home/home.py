@@ -257,7 +257,12 @@ class Home:
         model = self.model.now()
         engine = AnswersEngine(model) if model is not None else None
         answerer = Answerer(CommunityPosts(self.log, self.index), engine)
-        return Steps(answerer.steps(request), engine, self.brake.require_released)
+        return Steps(
+            lambda: answerer.steps(request),
+            engine,
+            require=self.brake.require_released,
+            usable=self._may_ground,
+        )
 
     def post(self, post: str) -> Stored | None:
         """Return a post that may be seen, or none."""
@@ -339,6 +344,11 @@ class Home:
     def stopped(self) -> bool:
         """Whether the emergency brake is on."""
         return self.brake.on
+
+    def _may_ground(self, posts: Sequence[str]) -> bool:
+        """Return whether all of these posts may be answered from now."""
+        found = self.log.find(posts)
+        return all(post in found and found[post].allows("ground") for post in posts)
 
     def _cancel(self) -> None:
         self.model.cancel()

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from madang.answer import Request as Question
+from madang.answer import SourcesFound
 from madang.home import Steps, StoppedError
 from madang.server.admission import Place, QueueFullError
 from madang.server.chat_request import ChatCompletionRequest
@@ -65,6 +66,7 @@ class _Answering:
         self._question = question
         self._steps: Steps | None = None
         self._cancelled = False
+        self._base_url = base_url
         self.reply = Reply(base_url)
         self.usage: dict[str, Any] = {}
 
@@ -74,6 +76,9 @@ class _Answering:
         if self._cancelled:
             return
         for step in steps:
+            if isinstance(step, SourcesFound) and not self._body.stream:
+                # An answer that was begun anew; of what came before, nothing was sent.
+                self.reply = Reply(self._base_url)
             for chunk in self.reply.chunks(step):
                 emit(event(chunk))
         if self.reply.answer is None:
