@@ -24,7 +24,8 @@ ARGUMENTS = [
 PATIENCE_MS = 20_000
 
 
-@pytest.fixture(scope="session")
+# No longer than a module: while it runs, no other test of the process can use asyncio.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"no {CHROMIUM} here: install Debian's package chromium")
@@ -34,7 +35,7 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def town(
     browser: Browser, sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Town]:
@@ -44,7 +45,7 @@ def town(
         yield Town(running)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def town_with_model(
     browser: Browser, sample_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Town]:
