@@ -9,25 +9,25 @@ from typing import Final
 from madang.answer.answer_kinds import HARD
 from madang.answer.evidence import Candidate, Evidence
 from madang.answer.question import Question
+from madang.answer.words import Word
 
 # Fitted by bench/fit_sufficiency.py; positive weights speak for answering.
 WEIGHTS: Final[Mapping[str, float]] = {
-    "bias": -4.22,
-    "covered": 0.04,
-    "in_context": 1.64,
-    "in_topic": 1.81,
-    "rare_missing": 0.2,
-    "everyday_missing": -0.37,
-    "named": 1.7,
-    "lacks_value": -2.37,
-    "lacks_sign": -0.58,
-    "holds_value": 0.06,
-    "sentence": 1.88,
-    "few_needs": -2.51,
-    "asks": -1.15,
-    "other_language": 0.24,
+    "bias": -3.7,
+    "in_context": 1.84,
+    "in_topic": 1.76,
+    "name_missing": -1.0,
+    "noun_missing": -0.64,
+    "named": 2.07,
+    "lacks_value": -2.04,
+    "sentence": 1.46,
+    "few_needs": -3.43,
+    "asks": -1.32,
+    "other_language": 0.19,
 }
-THRESHOLD: Final = 0.5
+# A little below one half: a wrong no costs a person the answer, and a wrong yes is a quote that
+# they can see does not answer.
+THRESHOLD: Final = 0.46
 
 
 def features(question: Question, evidence: Evidence, candidate: Candidate) -> dict[str, float]:
@@ -45,25 +45,29 @@ def features(question: Question, evidence: Evidence, candidate: Candidate) -> di
         for need, had in zip(needs, candidate.topical, strict=True)
         if not (need.names_kind and candidate.holds)
     ]
-    rare = max((lost for need, lost in absent if not need.word.meanings), default=0.0)
-    everyday = max((lost for need, lost in absent if need.word.meanings), default=0.0)
+    nouns = [(need, lost) for need, lost in absent if not need.word.verbal]
+    names = [lost for need, lost in nouns if _is_name(need.word)]
+    others = [lost for need, lost in nouns if not _is_name(need.word)]
+    bearing = [p.covered for p in candidate.passages if p.holds or not question.kinds]
     hangul = any(word.hangul for word in candidate.text.words)
     return {
         "bias": 1.0,
-        "covered": candidate.covered,
         "in_context": candidate.in_context,
         "in_topic": topical / total if total else 0.0,
-        "rare_missing": rare,
-        "everyday_missing": everyday,
+        "name_missing": max(names, default=0.0),
+        "noun_missing": max(others, default=0.0),
         "named": candidate.named,
         "lacks_value": float(hard and not candidate.holds),
-        "lacks_sign": float(bool(question.kinds) and not hard and not candidate.holds),
-        "holds_value": float(hard and candidate.holds and candidate.best.holds),
-        "sentence": max(passage.covered for passage in candidate.passages),
+        "sentence": max(bearing, default=0.0),
         "few_needs": 1.0 / (1.0 + total),
         "asks": float(candidate.post.text.rstrip().endswith(("?", "？"))),
         "other_language": float(hangul != (question.lang == "ko")),
     }
+
+
+def _is_name(word: Word) -> bool:
+    """Return whether a word is a name, or a noun that is not among the everyday ones."""
+    return not word.meanings and (word.hangul or word.is_name)
 
 
 def sufficiency(question: Question, evidence: Evidence, candidate: Candidate) -> float:

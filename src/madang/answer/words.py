@@ -300,7 +300,9 @@ class Word:
             return self.stems[0] in _ENGLISH_VERBS and not self.is_name
         if _SURELY_VERBAL.search(self.surface):
             return True
-        return bool(_MAYBE_VERBAL.search(self.surface)) and not concepts.is_korean(self.surface)
+        return bool(_MAYBE_VERBAL.search(self.surface)) and (
+            not concepts.is_korean(self.surface) or self.surface[-1] in "고어여해게도야"
+        )
 
     @property
     def is_name(self) -> bool:
@@ -310,7 +312,7 @@ class Word:
 
 _SURELY_VERBAL: Final = re.compile(
     r"(?:[았었했였됐갔왔섰났렸졌뒀줬탔봤썼켰쳤][가-힣]*|[가-힣][려져혀겨켜춰워]서?요?|[가-힣](?:어요|아요|해요|여요|돼요|세요|나요|까요"
-    r"|습니다|습니까|합니다|됩니다|한대|된대|온대|간대|쓴대|든대)|[가-힣](?:려면|으면|지만|는데|은데|던데|도록|면서)|[가-힣]{2,}간"
+    r"|습니다|습니까|합니다|됩니다|한대|된대|온대|간대|쓴대|든대)|[가-힣](?:려면|으면|지만|는데|은데|던데|도록|면서)|[가-힣]{2,}간|[어아여해내가와봐]야(?:되나|돼요?|해요?|하나)?"
     r"|나온|들어온|돌아온|떠난|찾은|잃은|받은|열린|걸린|올린|내린|빌린|건진|맞힌|잡은|만든|생긴|없어진|되나|하나)$"
 )
 _MAYBE_VERBAL: Final = re.compile(
