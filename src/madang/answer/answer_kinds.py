@@ -15,7 +15,19 @@ from madang.text import terms
 
 # Kinds that a text either has or has not; for the others the signs below are only hints.
 HARD: Final[frozenset[AnswerKind]] = frozenset(
-    {"time", "weekday", "date", "year", "money", "count", "measure", "duration", "phone", "contact"}
+    {
+        "time",
+        "weekday",
+        "date",
+        "year",
+        "money",
+        "count",
+        "measure",
+        "duration",
+        "phone",
+        "contact",
+        "title",
+    }
 )
 
 _CONTACT: Final = re.compile(r"\S+@\S+\.\w|https?://|www\.")
@@ -42,6 +54,7 @@ _COLOUR: Final = re.compile(
 _NAMES: Final = re.compile(
     r"이름|[가-힣]{2,4}\s?(?:씨|님|선생|선장|회장)|[가-힣]{2,4}입니다|['\"‘“《「][^'\"’”》」]{1,20}['\"’”》」]"
 )
+_TITLE: Final = re.compile(r"[\"“‘《〈「『][^\"”’》〉」』]{1,60}[\"”’》〉」』]")
 _PERSON_MEANS: Final = frozenset(
     terms("man woman mother father daughter son captain doctor nurse teacher president owner")
 )
@@ -84,6 +97,8 @@ def _holds(kind: AnswerKind, unit: str, text: str, profile: Profile) -> bool:
             return bool(_CONTACT.search(text))
         case "rank":
             return any(v.kind == "ordinal" for v in found) or bool(_PERSON.search(text))
+        case "title":
+            return bool(_TITLE.search(text))
         case "colour":
             return bool(_COLOUR.search(text))
         case "name":

@@ -339,7 +339,7 @@ def answering(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     return (best, *(one for one in candidates[1:3] if one.score >= NEARLY * best.score))
 
 
-NEARLY: Final = 0.8
+NEARLY: Final = 0.75
 
 
 def _checked(written: draft.Drafted, posts: Sequence[Post]) -> Sentence | None:

@@ -26,6 +26,7 @@ SEARCHED: Final = 30
 TRANSLATED: Final = 20
 NEIGHBOURS_OF: Final = 8
 LARGEST_THREAD: Final = 40
+_FOCUS: Final = ("에서도", "에도", "에게도", "한테도", "에서만", "에만", "까지도")
 NAMED_BY_KIND: Final = 0.7
 FROM_BEGINNING: Final = 0.95
 BEFORE: Final = 0.55
@@ -232,6 +233,14 @@ def read(
     covered = sum(n.weight * own for n, own in zip(needs, had, strict=True)) / total
     in_context = sum(n.weight * own for n, own in zip(needs, with_above, strict=True)) / total
     named = _named(question, text, context, post)
+    # 달섬에서도: what `also` and `only` are said of is what the question turns on.
+    focus = [
+        own
+        for need, own in zip(needs, with_above, strict=True)
+        if need.word.hangul and need.word.surface.endswith(_FOCUS)
+    ]
+    if focus and min(focus) < 0.5:
+        named *= 0.5
     score = (
         covered
         + (W_ANSWERS if answers else W_CONTEXT) * (in_context - covered)

@@ -68,10 +68,34 @@ def _part(word: Word, question: Question) -> float:
     part = VERBAL if word.verbal else 1.0
     if word.hangul and len(word.stems[0]) == 1:
         part = 0.5
+    if (
+        word.hangul
+        and word.stems[0] in TITLES
+        and question.text[: word.start].rstrip()[-1:].isalpha()
+    ):
+        part *= 0.4
     if not question.asks_at(word.start):
         part *= 0.4
     return part
 
+
+# Behind a name (순자 할머니) these are how one speaks of somebody, who signs without them.
+TITLES: Final = frozenset(
+    (
+        "할머니",
+        "할아버지",
+        "아저씨",
+        "아주머니",
+        "언니",
+        "오빠",
+        "이모",
+        "삼촌",
+        "선생님",
+        "사장님",
+        "선장님",
+        "회장님",
+    )
+)
 
 # Words that name the kind of answer: a price answers for `fee`, a phone number for `phone`.
 KIND_WORDS: Final = frozenset(

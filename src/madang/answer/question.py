@@ -16,7 +16,7 @@ from madang.text import question_language, stop_words
 
 AnswerKind = Literal[
     "time", "weekday", "date", "year", "money", "count", "measure", "duration", "phone", "contact",
-    "who", "where", "why", "rank", "colour", "name",
+    "who", "where", "why", "rank", "colour", "name", "title",
 ]  # fmt: skip
 
 
@@ -153,6 +153,7 @@ _KINDS: Final[tuple[tuple[str, tuple[AnswerKind, ...]], ...]] = (
     (r"\bcame (?:first|second|third|last)|몇\s?등|몇\s?위", ("rank",)),
     (r"^\W*when\b|\bwhen (?:is|was|does|did|do|will|are|were|can|should|has)|\buntil when|\bsince when|언제", ("time", "date", "weekday", "year")),
     (r"\b(?:what|which) colou?rs?\b|무슨\s?색|색깔|어떤\s?색", ("colour",)),
+    (r"\btitle\b|\b(?:what|which) (?:book|film|movie|song|play)\b|제목|(?:무슨|어떤)\s?(?:책|영화|노래|연극)", ("title",)),
     (r"몇\s?[가-힣]", ("count",)),
     (r"\bnames? of\b|\bwhat(?:'s| is| was| are) \S+(?: \S+)? (?:called|named|name)\b|'s name\b|성함|이름(?:이|은|$|\s*\?)", ("name",)),
     (r"\bwhere\b|\bwhich (?:place|window|floor|room|street|shop|counter)|어디|장소|어느\s?(?:역|곳|창구|방|층)", ("where",)),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 COMPARED: Final = 12
 SAME_MATTER: Final = 0.42
+STATES: Final = 0.55
 
 _CHANGE: Final = re.compile(
     r"변경|정정|취소|연기|옮[기겨긴깁]|사실이 아[닙니]|바로잡|바뀌|바뀝|바꿉|바꿨|미룹|미뤄|미루|늦춥|늦춰|늦춘|당겨|당깁"
@@ -80,7 +81,7 @@ def newest_first(
     A post that tells a change needs to fit the question a little less than another newer one:
     `from 7 September at 18:00` answers as well as the timetable that it changes.
     """
-    order = list(candidates)
+    order = _statements_first(candidates)
     top = order[:COMPARED]
     if len(top) < 2:
         return order
@@ -97,6 +98,24 @@ def newest_first(
         return order
     order.remove(best)
     return [best, *order]
+
+
+def _statements_first(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Put what asks itself behind the first that states something, where that is about as near."""
+    order = list(candidates)
+    if order and _asks(order[0]):
+        stating = [c for c in order if not _asks(c) and c.score >= STATES * order[0].score]
+        if stating:
+            # A reply to the question is its answer more often than what only shares its words.
+            replies = [c for c in stating if order[0].post in c.above]
+            first = (replies or stating)[0]
+            order.remove(first)
+            order.insert(0, first)
+    return order
+
+
+def _asks(candidate: Candidate) -> bool:
+    return candidate.post.text.rstrip().endswith(("?", "？"))
 
 
 def _overtakes(

@@ -13,17 +13,17 @@ from madang.answer.words import Word
 
 # Fitted by bench/fit_sufficiency.py; positive weights speak for answering.
 WEIGHTS: Final[Mapping[str, float]] = {
-    "bias": -3.7,
-    "in_context": 1.84,
-    "in_topic": 1.76,
-    "name_missing": -1.0,
-    "noun_missing": -0.64,
-    "named": 2.07,
+    "bias": -4.33,
+    "in_context": 1.93,
+    "in_topic": 1.8,
+    "name_missing": -0.95,
+    "noun_missing": -0.61,
+    "named": 2.15,
     "lacks_value": -2.04,
-    "sentence": 1.46,
-    "few_needs": -3.43,
-    "asks": -1.32,
-    "other_language": 0.19,
+    "sentence": 1.36,
+    "few_needs": -2.85,
+    "asks": -1.23,
+    "other_language": 0.3,
 }
 # A little below one half: a wrong no costs a person the answer, and a wrong yes is a quote that
 # they can see does not answer.
@@ -59,7 +59,7 @@ def features(question: Question, evidence: Evidence, candidate: Candidate) -> di
         "named": candidate.named,
         "lacks_value": float(hard and not candidate.holds),
         "sentence": max(bearing, default=0.0),
-        "few_needs": 1.0 / (1.0 + total),
+        "few_needs": 1.0 / (1.0 + len(needs)),
         "asks": float(candidate.post.text.rstrip().endswith(("?", "？"))),
         "other_language": float(hangul != (question.lang == "ko")),
     }
