@@ -17,13 +17,12 @@ from madang.answer.question import Question
 from madang.answer.recency import SAME_MATTER, newest_first, same_matter
 from madang.answer.retriever import Retriever
 from madang.answer.transliteration import romanize
-from madang.answer.words import Profile, profile
+from madang.answer.words import Profile, profile, sentence_profiles
 from madang.posts import Post
 from madang.search.hit import Filters
-from madang.text import sentences
 
-SEARCHED: Final = 30
-TRANSLATED: Final = 20
+SEARCHED: Final = 24
+TRANSLATED: Final = 16
 NEIGHBOURS_OF: Final = 8
 LARGEST_THREAD: Final = 40
 _FOCUS: Final = ("에서도", "에도", "에게도", "한테도", "에서만", "에만", "까지도")
@@ -152,7 +151,7 @@ def _with_topic(candidates: Sequence[Candidate], needs: Sequence[Need]) -> list[
 
 
 def _related(one: Candidate, other: Candidate) -> bool:
-    alike = same_matter(one.text, other.text)
+    alike = same_matter(one.post.text, other.post.text)
     same_author = one.post.author is not None and one.post.author == other.post.author
     return alike >= (0.25 if same_author else SAME_MATTER)
 
@@ -294,9 +293,9 @@ def _passages(
     What is scattered over a long post is not said together: a need counts in full within a
     window of three sentences, and less at the beginning, which tells what the post is about.
     """
-    spans = sentences(text) or [(0, len(text))]
+    spans = [(start, end) for start, end, _ in sentence_profiles(text)]
+    profiles = [one for _, _, one in sentence_profiles(text)]
     total = sum(need.weight for need in needs) or 1.0
-    profiles = [profile(text[start:end]) for start, end in spans]
     had = [[strength(need.word, one) for need in needs] for one in profiles]
     found: list[Passage] = []
     best: tuple[float, list[float]] = (-1.0, [0.0] * len(needs))

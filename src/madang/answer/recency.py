@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from madang.answer.matching import Need
 from madang.answer.question import Question
-from madang.answer.words import Profile
+from madang.answer.words import words
 
 if TYPE_CHECKING:
     from madang.answer.evidence import Candidate
@@ -53,7 +53,7 @@ def denies(text: str) -> bool:
     return bool(_DENIAL.search(text))
 
 
-def same_matter(one: Profile, other: Profile) -> float:
+def same_matter(one: str, other: str) -> float:
     """Return how far two posts are about one thing: shared words over the shorter one's words."""
     a, b = _topics(one), _topics(other)
     if not a or not b:
@@ -63,9 +63,9 @@ def same_matter(one: Profile, other: Profile) -> float:
 
 
 @lru_cache(maxsize=8192)
-def _topics(text: Profile) -> frozenset[object]:
+def _topics(text: str) -> frozenset[object]:
     topics: set[object] = set()
-    for word in text.words:
+    for word in words(text):
         if word.hangul and len(word.stems[0]) < 2 and not word.meanings:
             continue
         # Words with a meaning are compared across languages, others as they are written.
@@ -143,7 +143,7 @@ def _overtakes(
     # A change of what the question names needs little else in common with what it changes.
     as_much = _told(newer, needs) >= 0.95 * _told(older, needs)
     needed = SAME_MATTER - (0.14 if change and as_much else 0.1 if change else 0.0)
-    return same_matter(newer.text, older.text) >= needed
+    return same_matter(newer.post.text, older.post.text) >= needed
 
 
 def _told(candidate: Candidate, needs: Sequence[Need]) -> float:

@@ -13,7 +13,7 @@ from typing import Final
 
 from madang.answer import concepts
 from madang.answer.values import Value, values
-from madang.text import fold, terms
+from madang.text import fold, sentences, terms
 
 _CHUNK: Final = re.compile(
     r"(?:https?://|www\.)\S+|@\w+|[가-힣]+|#?[^\W\d_가-힣]+(?:['’\-][^\W\d_가-힣]+)*|#?[^\W가-힣]+"
@@ -392,18 +392,42 @@ def profile(text: str) -> Profile:
     `letters` the same in jamo, so that `바뀌` is found in `바뀝니다`; `roots` are those of what may
     be verbs, `hangul` says whether most of the words are Korean.
     """
-    found = words(text)
-    syllables = "".join(_HANGUL_RUN.findall(text))
+    return _profile(text, words(text), values(text))
+
+
+@lru_cache(maxsize=8192)
+def sentence_profiles(text: str) -> tuple[tuple[int, int, Profile], ...]:
+    """Return start, end and profile of each sentence of a text, which is read only once.
+
+    The words keep their places in the text; the values have theirs in the sentence.
+    """
+    spans = sentences(text) or [(0, len(text))]
+    if len(spans) == 1 and spans[0] == (0, len(text)):
+        return ((0, len(text), profile(text)),)
+    found: list[tuple[int, int, Profile]] = []
+    for start, end in spans:
+        inside = tuple(word for word in words(text) if start <= word.start < end)
+        named = tuple(
+            value._replace(start=value.start - start, end=value.end - start)
+            for value in values(text)
+            if start <= value.start < end
+        )
+        found.append((start, end, _profile(text[start:end], inside, named)))
+    return tuple(found)
+
+
+def _profile(text: str, found: tuple[Word, ...], named: tuple[Value, ...]) -> Profile:
+    hangul = [word for word in found if word.hangul]
+    syllables = "".join(_HANGUL_RUN.findall(text)) if hangul else ""
     return Profile(
         words=found,
         stems=frozenset(stem for word in found for stem in word.stems),
         meanings=frozenset().union(*(part for word in found for part in word.meanings)),
         syllables=syllables,
-        hangul=sum(word.hangul for word in found) * 2 > len(found),
+        hangul=len(hangul) * 2 > len(found),
         letters=decomposed(syllables),
-        roots=frozenset(verb_root(w.surface) for w in found if w.hangul and len(w.surface) > 1)
-        - {""},
-        values=values(text),
+        roots=frozenset(verb_root(w.surface) for w in hangul if len(w.surface) > 1) - {""},
+        values=named,
     )
 
 
