@@ -29,11 +29,11 @@ lint:
 	@$(install) test && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
 
 bench:
-	@$(install) test && exec .venv/bin/python bench/run.py
+	@$(install) bench && exec .venv-bench/bin/python bench/run.py
 
 lock:
 	@sh tools/lock.sh
 
 clean:
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	@rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
 	@find src tests bench tools samples -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
 """Installs what Madang needs into `.venv`: once, from the lock, and again only what changed.
 
-`install.py run` is what `make up` needs, `install.py test` adds what tests and benchmarks need.
+`install.py run` is what `make up` needs, `install.py test` adds what tests need. `install.py bench`
+fills `.venv-bench`, where the peers of the benchmarks live: they are no part of Madang's own.
 Nothing but the standard library is used, and nothing is touched outside the checkout. Each layer
 leaves a stamp, so a second call reads a few files and needs no network; a call that was killed
 leaves a mark by which the next one starts over.
@@ -23,8 +24,7 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-VENV: Final = ROOT / ".venv"
-UNFINISHED: Final = VENV / "unfinished"
+UNFINISHED: Final = "unfinished"
 
 # What pip says when it cannot reach the index, and what the person can do about each failure.
 REMEDIES: Final = (
@@ -94,10 +94,25 @@ PROJECT: Final = Layer(
     ("pyproject.toml",),
     ("--no-index", "--no-deps", "--no-build-isolation", "--editable=."),
 )
-TESTS: Final = Layer(
-    "tests", "what tests and benchmarks need", ("requirements/test.txt",), locked("test")
+TESTS: Final = Layer("tests", "what tests need", ("requirements/test.txt",), locked("test"))
+PEERS: Final = Layer(
+    "peers", "the peers that are measured", ("requirements/bench.txt",), locked("bench")
 )
-WANTED: Final = {"run": (PACKAGES, PROJECT), "test": (PACKAGES, PROJECT, TESTS)}
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment of the checkout and the layers that stand in it."""
+
+    folder: Path
+    layers: tuple[Layer, ...]
+
+
+WANTED: Final = {
+    "run": Environment(ROOT / ".venv", (PACKAGES, PROJECT)),
+    "test": Environment(ROOT / ".venv", (PACKAGES, PROJECT, TESTS)),
+    "bench": Environment(ROOT / ".venv-bench", (PACKAGES, PROJECT, PEERS)),
+}
 
 
 def foundation() -> bytes:
@@ -113,39 +128,42 @@ def fingerprint(layer: Layer) -> str:
     return digest.hexdigest()
 
 
-def stamp(layer: Layer) -> Path:
+def stamp(layer: Layer, folder: Path) -> Path:
     """Return the file that holds the fingerprint of what is installed."""
-    return VENV / f"installed-{layer.stamp}"
+    return folder / f"installed-{layer.stamp}"
 
 
-def is_installed(layer: Layer) -> bool:
+def is_installed(layer: Layer, folder: Path) -> bool:
     """Return whether the layer stands as its files say."""
     try:
-        return stamp(layer).read_text() == fingerprint(layer) and not UNFINISHED.exists()
+        whole = not (folder / UNFINISHED).exists()
+        return whole and stamp(layer, folder).read_text() == fingerprint(layer)
     except FileNotFoundError:
         return False
 
 
-def make_environment() -> None:
-    """Make `.venv` from nothing, with the Python that runs this."""
-    if VENV.exists():
-        shutil.rmtree(VENV)
-    venv.create(VENV, with_pip=True, symlinks=True)
-    (VENV / "foundation").write_bytes(foundation())
+def make_environment(folder: Path) -> None:
+    """Make an environment from nothing, with the Python that runs this."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    venv.create(folder, with_pip=True, symlinks=True)
+    (folder / "foundation").write_bytes(foundation())
 
 
-def is_sound() -> bool:
-    """Return whether `.venv` is whole and was made here, by this Python."""
+def is_sound(folder: Path) -> bool:
+    """Return whether an environment is whole and was made here, by this Python."""
     try:
-        return (VENV / "foundation").read_bytes() == foundation() and not UNFINISHED.exists()
+        whole = not (folder / UNFINISHED).exists()
+        return whole and (folder / "foundation").read_bytes() == foundation()
     except FileNotFoundError:
         return False
 
 
-def install(layer: Layer) -> None:
+def install(layer: Layer, folder: Path) -> None:
     """Run pip for one layer. Raises InstallError; what stood before then still stands."""
-    UNFINISHED.touch()
-    pip = (str(VENV / "bin" / "python"), "-I", "-m", "pip", "install")
+    unfinished = folder / UNFINISHED
+    unfinished.touch()
+    pip = (str(folder / "bin" / "python"), "-I", "-m", "pip", "install")
     quiet = ("--quiet", "--no-input", "--disable-pip-version-check", "--no-compile")
     # A person's own pip settings (an index, a proxy) hold; an install beside the folder does not.
     environment = os.environ | {"PIP_USER": "0"}
@@ -160,10 +178,10 @@ def install(layer: Layer) -> None:
         check=False,
     )
     if done.returncode:
-        UNFINISHED.unlink()
+        unfinished.unlink()
         raise InstallError(explain(done.stderr or done.stdout))
-    stamp(layer).write_text(fingerprint(layer))
-    UNFINISHED.unlink()
+    stamp(layer, folder).write_text(fingerprint(layer))
+    unfinished.unlink()
 
 
 def explain(output: str) -> str:
@@ -186,21 +204,25 @@ def one_at_a_time() -> Iterator[None]:
         os.close(folder)
 
 
-def bring_up_to_date(layers: tuple[Layer, ...]) -> None:
+def missing(environment: Environment) -> list[Layer]:
+    """Return the layers that are not installed, or not as their files say."""
+    return [layer for layer in environment.layers if not is_installed(layer, environment.folder)]
+
+
+def bring_up_to_date(environment: Environment) -> None:
     """Install what is missing or changed, one process at a time."""
-    if all(is_installed(layer) for layer in layers):
+    if not missing(environment):
         return
     began = time.monotonic()
     with one_at_a_time():
-        if all(is_installed(layer) for layer in layers):
+        if not missing(environment):
             return
-        if not is_sound():
-            print("Making the virtual environment .venv ...", flush=True)
-            make_environment()
-        for layer in layers:
-            if not is_installed(layer):
-                print(f"Installing {layer.content} ...", flush=True)
-                install(layer)
+        if not is_sound(environment.folder):
+            print(f"Making the virtual environment {environment.folder.name} ...", flush=True)
+            make_environment(environment.folder)
+        for layer in missing(environment):
+            print(f"Installing {layer.content} ...", flush=True)
+            install(layer, environment.folder)
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)
 
 

