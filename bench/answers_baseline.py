@@ -45,9 +45,7 @@ def main() -> None:
     withheld = {one["post"] for ones in asked.values() for one in ones[::2]}
     engine: Engine | None = open_engine() if given.engine == "default" else None
     with tempfile.TemporaryDirectory() as folder, Home(Path(folder) / "home") as home:
-        home.ingest(
-            SHARED / "posts" / "en.jsonl.gz" if not withheld else _without(folder, withheld)
-        )
+        home.ingest(without(folder, withheld))
         answerer = Answerer(CommunityPosts(home.log, home.index), engine)
         answerer.answer(Request("warm up"))
         lines = [_line(name, ones, withheld, answerer) for name, ones in asked.items()]
@@ -94,7 +92,8 @@ def korquad() -> tuple[list[dict[str, Any]], dict[str, str]]:
     return questions, passages
 
 
-def _without(folder: str, withheld: set[str]) -> Path:
+def without(folder: str, withheld: set[str]) -> Path:
+    """Write the posts but for the withheld ones to a file in `folder`; returns its path."""
     path = Path(folder) / "posts.jsonl"
     with path.open("w", encoding="utf-8") as out:
         with gzip.open(SHARED / "posts" / "en.jsonl.gz", "rt", encoding="utf-8") as file:

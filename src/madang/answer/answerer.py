@@ -33,12 +33,22 @@ from madang.answer.sufficiency import is_enough
 from madang.engines.engine import Engine, EngineError, Sampling
 from madang.posts import Post
 from madang.search.hit import Filters
+from madang.text import sentences
 
 SHOWN: Final = 5
 NEAREST: Final = 3
 NEWS: Final = 4
 DEADLINE_S: Final = 15.0
 LONGEST_QUESTION: Final = 2000
+# Words of a question for what is said; they name nothing that it is said of.
+SAYING: Final = frozenset(
+    """
+    post posts opinion opinions view views reaction reactions review reviews news update updates
+    discussion summary summarise summarize list show think thinking feel feeling talking saying
+    얘기 이야기 소식 글 의견 반응 후기 여론 생각 나온 올라온 정리 요약 모아 보여 어땠 어떤 갔다 온
+    전부 찾아
+    """.split()  # noqa: SIM905
+)
 
 
 @dataclass(slots=True)
@@ -115,6 +125,8 @@ class Answerer:
         if routed.topic == "news":
             yield from self._news(request, question, watch)
             return
+        if routed.topic == "what is said":
+            question = question.without(SAYING)
         with watch.stage("search"):
             evidence = gather(self._retriever, question, only=request.only)
             chosen = self._chosen(question, evidence, routed)
@@ -145,13 +157,7 @@ class Answerer:
             if not is_enough(question, evidence):
                 return ()
             return answering(evidence.candidates)
-        told = [
-            one
-            for one in evidence.candidates
-            if one.in_context >= 0.5 and not one.post.text.rstrip().endswith(("?", "？"))
-        ]
-        newest = sorted(told[: 2 * NEWS], key=lambda one: one.when, reverse=True)
-        return tuple(newest[:NEWS])
+        return on_topic(evidence)
 
     def _news(self, request: Request, question: Question, watch: _Stopwatch) -> Iterator[Step]:
         with watch.stage("search"):
@@ -308,7 +314,7 @@ class Answerer:
             reply = "".join(draft.in_time(engine, conversation, sampling)).strip()
         except EngineError:
             return ""
-        return reply if talk.readable(reply, wanted) else ""
+        return reply if talk.readable(reply, wanted, request.question) else ""
 
     def _own(self, where: Route, words: str, request: Request, watch: _Stopwatch) -> Iterator[Step]:
         sentence = Sentence(words, "own")
@@ -342,13 +348,41 @@ def answering(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
 NEARLY: Final = 0.75
 
 
+def on_topic(evidence: Evidence) -> tuple[Candidate, ...]:
+    """Return the newest of the posts that speak of what is asked about, none where none does."""
+    heaviest = max((need.weight for need in evidence.needs), default=0.0)
+    named = [i for i, need in enumerate(evidence.needs) if need.weight >= 0.7 * heaviest]
+    told = [
+        one
+        for one in evidence.candidates
+        if not one.post.text.rstrip().endswith(("?", "？"))
+        and one.covered >= 0.5
+        and any(one.had[i] >= 0.6 for i in named)
+    ]
+    best = max((one.covered for one in told), default=0.0)
+    near = [one for one in told if one.covered >= 0.8 * best]
+    return tuple(sorted(near[: 3 * NEWS], key=lambda one: one.when, reverse=True)[:NEWS])
+
+
 def _checked(written: draft.Drafted, posts: Sequence[Post]) -> Sentence | None:
-    """Return a drafted sentence with the quotes that support it, none where they do not."""
-    citations: list[Citation] = []
-    for number in written.cited:
-        verdict = supported(written.text, [posts[number]])
-        if verdict.supported:
-            post = posts[number]
-            text = post.text[verdict.start : verdict.end]
-            citations.append(Citation(post.id, text, verdict.start, verdict.end))
+    """Return a drafted sentence with the quotes that support it, none where they do not.
+
+    What the engine wrote as one may be several sentences; each has to be supported.
+    """
+    spans = sentences(written.text)
+    told = [written.text[start:end] for start, end in spans]
+    if len(set(told)) < len(told):
+        return None
+    citations: dict[Citation, None] = {}
+    for part in told:
+        borne = False
+        for number in written.cited:
+            verdict = supported(part, [posts[number]])
+            if verdict.supported:
+                post = posts[number]
+                text = post.text[verdict.start : verdict.end]
+                citations[Citation(post.id, text, verdict.start, verdict.end)] = None
+                borne = True
+        if not borne:
+            return None
     return Sentence(written.text, "generated", tuple(citations)) if citations else None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from madang.answer import fillers
@@ -38,6 +38,15 @@ class Question:
     newest: bool
     oldest: bool
     yes_no: bool
+
+    def without(self, words: frozenset[str]) -> Question:
+        """Return the question without some words, compared by surface and by stem."""
+        left = tuple(
+            word
+            for word in self.needs
+            if word.surface.lower() not in words and word.stems[0] not in words
+        )
+        return replace(self, needs=left or self.needs)
 
     def asks_at(self, place: int) -> bool:
         """Return whether the clause at a place asks; where none does, all of them do."""

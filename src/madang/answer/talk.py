@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from typing import Final, Literal
@@ -51,19 +52,24 @@ def wanted_language(message: str, lang: Literal["ko", "en"]) -> Literal["ko", "e
     return "ko" if _WANTS_KOREAN.search(message) else lang
 
 
-def readable(reply: str, lang: Literal["ko", "en"]) -> bool:
-    """Return whether a reply is in a language and no babble: little of it is repeated."""
+def readable(reply: str, lang: Literal["ko", "en"], said: str = "") -> bool:
+    """Return whether a reply is in a language, no babble, and more than an echo of what was said.
+
+    Babble repeats itself: it can be packed far smaller than writing can.
+    """
     letters = len(_LETTER.findall(reply))
-    if letters < 2:
+    if letters < 2 or reply.strip(" .!?").lower() == said.strip(" .!?").lower():
         return False
     hangul = len(_HANGUL.findall(reply)) / letters
     if (hangul < 0.5) if lang == "ko" else (hangul > 0.5):
         return False
-    chunks = reply.split()
-    if len(chunks) < 8:
-        return True
+    written = reply.encode()
+    if len(written) > 60 and len(zlib.compress(written)) < 0.4 * len(written):
+        return False
+    told = [reply[start:end].lower().strip(" .!?") for start, end in sentences(reply)]
+    chunks = reply.lower().split()
     triples = Counter(zip(chunks, chunks[1:], chunks[2:], strict=False))
-    return max(triples.values()) <= 3 and len(set(chunks)) >= 0.3 * len(chunks)
+    return len(set(told)) == len(told) and max(triples.values(), default=0) <= 2
 
 
 _ABOUT_COMMUNITY: Final = re.compile(
