@@ -6,16 +6,19 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+# Groups are atomic, `(?>(?:...)*)`, rather than possessive, `(?:...)*+`: those match too much
+# before Python 3.11.5 (github.com/python/cpython/issues/106052).
+
 # What a mark may stand in without ending anything: links, handles, hosts, numbers and times.
 _UNBROKEN: Final = re.compile(
     r"(?:https?://|www\.)\S*[^\s.,!?…。！？)\]}'\"”’」』]"
-    r"|[@＠#＃]\w++(?:[.@-]\w++)*+"
-    r"|(?<![\w.+-])[\w.+-]++@[\w-]++(?:\.[\w-]++)++"
+    r"|[@＠#＃]\w++(?>(?:[.@-]\w++)*)"
+    r"|(?<![\w.+-])[\w.+-]++@[\w-]++(?>(?:\.[\w-]++)+)"
     r"|(?<![\w.-])(?:[A-Za-z0-9][\w-]*+\.)+"
     r"(?:com|org|net|edu|gov|io|ly|me|tv|co|kr|jp|uk|de|fr|eu|app|dev|ai)"
     r"(?:/\S*[^\s.,!?…。！？)\]}'\"”’」』])?(?!\w)"
     r"|(?<!\d)\d{2,4}\. ?\d{1,2}\. ?\d{1,2}\.(?!\d)"
-    r"|\d++(?:[.,:]\d++)++",
+    r"|\d++(?>(?:[.,:]\d++)+)",
     re.IGNORECASE,
 )
 _ABBREVIATION: Final = re.compile(
@@ -36,12 +39,12 @@ _EMOJI: Final = (
 # What follows a mark and still belongs to the sentence: closing quotes and brackets, emoji,
 # laughter and tears, hearts and tildes.
 _TAIL: Final = re.compile(
-    rf"(?:[)\]}}\"'”’»›」』】〉》）～~♡♥^*]|[ㄱ-ㅎㅏ-ㅣ]|[.!?…。！？｡]| *+[{_EMOJI}]++"
-    r"| ?[:;]-?[()DPp](?!\w)| (?=[ㅋㅎㅠㅜ]{2})[ㄱ-ㅎㅏ-ㅣ]++)*+"
+    rf"(?>(?:[)\]}}\"'”’»›」』】〉》）～~♡♥^*]|[ㄱ-ㅎㅏ-ㅣ]|[.!?…。！？｡]| *+[{_EMOJI}]++"
+    r"| ?[:;]-?[()DPp](?!\w)| (?=[ㅋㅎㅠㅜ]{2})[ㄱ-ㅎㅏ-ㅣ]++)*)"
 )
 # Without a mark a Korean sentence ends where laughter, tears or emoji follow a syllable.
 _KOREAN_END: Final = re.compile(
-    rf"[가-힣][.~!?]*+(?: ?[ㅋㅎㅠㅜㄷ]{{2,}}+[~!?.]*+| ?[{_EMOJI}]++)++(?=\s|$)"
+    rf"[가-힣][.~!?]*+(?>(?: ?[ㅋㅎㅠㅜㄷ]{{2,}}+[~!?.]*+| ?[{_EMOJI}]++)+)(?=\s|$)"
 )
 _LINE: Final = re.compile(r"[^\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _BULLET: Final = re.compile(r"[-*•·‣◦▪●○■□▶▷➤※✓✔]|\(?\d{1,2}[.)]|[가-하][.)]")
