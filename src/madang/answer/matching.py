@@ -19,7 +19,7 @@ from madang.text import terms
 
 DocumentFrequency = Callable[[str], int]
 
-VERBAL: Final = 0.45
+VERBAL: Final = 0.3
 SAME_MEANING: Final = 0.78
 TRANSLATED: Final = 0.65
 BY_SOUND: Final = 0.9

@@ -93,7 +93,16 @@ def newest_first(
         if question.oldest:
             best = min(better, key=lambda one: one.when)
         else:
-            best = max(better, key=lambda one: (tells_a_change(one.post.text), one.when))
+            # A notice often comes in both languages; the reader's own is the better source.
+            best = max(
+                better,
+                key=lambda one: (
+                    tells_a_change(one.post.text),
+                    one.when.date(),
+                    one.text.hangul == (question.lang == "ko"),
+                    one.when,
+                ),
+            )
     if best is top[0]:
         return order
     order.remove(best)

@@ -13,17 +13,17 @@ from madang.answer.words import Word
 
 # Fitted by bench/fit_sufficiency.py; positive weights speak for answering.
 WEIGHTS: Final[Mapping[str, float]] = {
-    "bias": -4.33,
-    "in_context": 1.93,
-    "in_topic": 1.8,
-    "name_missing": -0.95,
-    "noun_missing": -0.61,
-    "named": 2.15,
-    "lacks_value": -2.04,
-    "sentence": 1.36,
-    "few_needs": -2.85,
-    "asks": -1.23,
-    "other_language": 0.3,
+    "bias": -4.05,
+    "in_context": 1.94,
+    "in_topic": 1.98,
+    "name_missing": -0.91,
+    "noun_missing": -0.39,
+    "named": 1.6,
+    "lacks_value": -1.88,
+    "sentence": 1.18,
+    "few_needs": -2.93,
+    "asks": -1.12,
+    "other_language": 0.22,
 }
 # A little below one half: a wrong no costs a person the answer, and a wrong yes is a quote that
 # they can see does not answer.
@@ -48,7 +48,7 @@ def features(question: Question, evidence: Evidence, candidate: Candidate) -> di
     nouns = [(need, lost) for need, lost in absent if not need.word.verbal]
     names = [lost for need, lost in nouns if _is_name(need.word)]
     others = [lost for need, lost in nouns if not _is_name(need.word)]
-    bearing = [p.covered for p in candidate.passages if p.holds or not question.kinds]
+    bearing = [p.covered for p in candidate.passages if p.holds or not hard]
     hangul = any(word.hangul for word in candidate.text.words)
     return {
         "bias": 1.0,
