@@ -38,7 +38,12 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `as_of` is the time of the newest post that it cites."""
+    """A whole answer.
+
+    `as_of` is the time, as it reads now, of the newest post that it cites; where it declines, of
+    the newest of the nearest posts that it shows. `took_ms` has search, extract, draft, check and
+    total, always all of them.
+    """
 
     question: str
     lang: str
