@@ -3,10 +3,11 @@
     python bench/fit_sufficiency.py [--questions 100] [--seed 1]
 
 Logistic regression with L2 on the features of the best candidate, by gradient descent. Rows come
-from the sample's open questions and bench/town-development.jsonl, and, where they are present,
-from TweetQA and KorQuAD with the post of every other question withheld. A row is positive where
-the question can be answered and one of the two best candidates is right. Each source counts by its
-share and each class of a source the same. The sample's held questions are never read here.
+from the sample's open questions, from bench/town-development.jsonl and bench/town-paraphrased.jsonl,
+and, where it is present, from TweetQA (CC BY-SA) with the post of every other question withheld. A
+row is positive where the question can be answered and one of the two best candidates is right. Each
+source counts by its share and each class of a source the same. The sample's held questions are
+never read here, nor is KorQuAD, whose licence allows no derived weights.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from answers_baseline import korquad, tweetqa, without
+from answers_baseline import tweetqa, without
 from madang.answer import CommunityPosts
 from madang.answer.evidence import gather
 from madang.answer.question import analyse
@@ -27,7 +28,7 @@ from madang.answer.sufficiency import THRESHOLD, features
 from madang.home import Home
 from measuring import ROOT, SAMPLE, SHARED
 
-SHARES = {"town": 8.0, "TweetQA": 1.0, "KorQuAD": 1.0}
+SHARES = {"town": 8.0, "TweetQA": 1.0}
 L2 = 0.002
 STEPS = 700
 RATE = 1.0
@@ -81,7 +82,11 @@ def fit(rows: list[Row]) -> dict[str, float]:
 
 
 def _town() -> list[Row]:
-    paths = (SAMPLE / "questions-open.jsonl", ROOT / "bench" / "town-development.jsonl")
+    paths = (
+        SAMPLE / "questions-open.jsonl",
+        ROOT / "bench" / "town-development.jsonl",
+        ROOT / "bench" / "town-paraphrased.jsonl",
+    )
     asked = [json.loads(line) for path in paths for line in path.open("rb")]
     with tempfile.TemporaryDirectory() as folder, Home(folder) as home:
         home.ingest(SAMPLE / "posts.jsonl", grant="search,ground,embed", basis="a benchmark")
@@ -89,22 +94,12 @@ def _town() -> list[Row]:
 
 
 def _others(count: int, chosen: random.Random) -> list[Row]:
-    asked = {
-        "TweetQA": chosen.sample(tweetqa(), 2 * count),
-        "KorQuAD": chosen.sample(korquad()[0], 2 * count),
-    }
-    withheld = {one["post"] for ones in asked.values() for one in ones[::2]}
+    asked = chosen.sample(tweetqa(), 2 * count)
+    withheld = {one["post"] for one in asked[::2]}
     with tempfile.TemporaryDirectory() as folder, Home(Path(folder) / "home") as home:
         home.ingest(without(folder, withheld))
-        return [
-            row
-            for name, ones in asked.items()
-            for row in _rows(
-                name,
-                [(o["question"], [] if o["post"] in withheld else [o["post"]]) for o in ones],
-                home,
-            )
-        ]
+        known = [(o["question"], [] if o["post"] in withheld else [o["post"]]) for o in asked]
+        return _rows("TweetQA", known, home)
 
 
 def _rows(source: str, asked: list[tuple[str, list[str]]], home: Home) -> list[Row]:

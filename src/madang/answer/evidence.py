@@ -21,9 +21,9 @@ from madang.answer.words import Profile, profile, sentence_profiles
 from madang.posts import Post
 from madang.search.hit import Filters
 
-SEARCHED: Final = 24
-TRANSLATED: Final = 16
-NEIGHBOURS_OF: Final = 8
+SEARCHED: Final = 16
+TRANSLATED: Final = 10
+NEIGHBOURS_OF: Final = 6
 LARGEST_THREAD: Final = 40
 _FOCUS: Final = ("에서도", "에도", "에게도", "한테도", "에서만", "에만", "까지도")
 NAMED_BY_KIND: Final = 0.7
