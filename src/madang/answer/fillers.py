@@ -6,6 +6,7 @@ What only asks, softens or points to here and now: a post that answers need not 
 # ruff: noqa: SIM905
 from __future__ import annotations
 
+import re
 from typing import Final
 
 ENGLISH: Final = frozenset(
@@ -40,4 +41,11 @@ KOREAN: Final = frozenset(
     다음 이때 당시 그때 누군가 또한 또는 위한 대한 하기 이후 이전 최종 원래 처음 날짜 요일 시간
     시각
     """.split()
+)
+
+# Being, having, doing, becoming, giving and knowing with their endings, and ㅋㅋ or ㅠㅠ.
+LIGHT_VERB: Final = re.compile(
+    r"(?:있|없|계시|하|했|할|한|되|됐|돼|된|될|주|줬|줘|줄|준|드리|아시|알려\s?주|알려\s?준|궁금|헷갈|그럼|그러면|실제로|정말로)"
+    r"(?:[나는은을던었였시셨신실지대요까야어아고니면려다래냐습건거데도서게든죠네군구라러며자]|ㄴ|ㄹ|ㅂ)*"
+    r"|[ㄱ-ㅎㅏ-ㅣ]+"
 )

@@ -107,6 +107,7 @@ def _asks(word: Word) -> bool:
             or word.surface in stop_words.KOREAN
             or word.stems[0] in fillers.KOREAN
             or word.surface.startswith(_QUESTION_STEMS)
+            or fillers.LIGHT_VERB.fullmatch(word.surface) is not None
         )
     plain = word.surface.lower().replace("’", "'")
     bare = plain.removesuffix("'s")

@@ -13,17 +13,18 @@ from madang.answer.words import Word
 
 # Fitted by bench/fit_sufficiency.py; positive weights speak for answering.
 WEIGHTS: Final[Mapping[str, float]] = {
-    "bias": -2.97,
-    "in_context": 1.53,
-    "in_topic": 1.38,
-    "name_missing": -0.17,
-    "noun_missing": 0.04,
-    "named": 1.77,
-    "lacks_value": -1.46,
-    "sentence": 0.5,
-    "few_needs": -3.32,
-    "asks": -0.64,
-    "other_language": -0.02,
+    "bias": -3.22,
+    "in_context": 1.56,
+    "in_topic": 1.4,
+    "name_missing": -0.6,
+    "noun_missing": 0.08,
+    "named": 1.8,
+    "lacks_value": -1.48,
+    "sentence": 0.55,
+    "few_needs": -3.4,
+    "asks": -0.6,
+    "other_language": -0.06,
+    "korean": 0.48,
 }
 # The fit counts both classes the same, so one half weighs a wrong no like a wrong yes.
 THRESHOLD: Final = 0.5
@@ -61,6 +62,7 @@ def features(question: Question, evidence: Evidence, candidate: Candidate) -> di
         "few_needs": 1.0 / (1.0 + len(needs)),
         "asks": float(candidate.post.text.rstrip().endswith(("?", "？"))),
         "other_language": float(hangul != (question.lang == "ko")),
+        "korean": float(question.lang == "ko"),
     }
 
 
