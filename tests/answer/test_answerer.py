@@ -318,11 +318,10 @@ def test_a_model_that_writes_korean_answers_in_korean(community: Community) -> N
 
 def test_talk_is_in_the_models_own_words_and_marked_so(community: Community) -> None:
     community.write(FERRY)
-    answer = community.answerer(Parrot("Hello! How can I help you today?")).answer(
-        Request("hi there")
-    )
+    reply = "Why did the wave blush? It saw the harbour bottom."
+    answer = community.answerer(Parrot(reply)).answer(Request("tell me a joke"))
     honest(answer, community.posts)
-    assert (answer.route, answer.text) == ("talk", "Hello! How can I help you today?")
+    assert (answer.route, answer.text) == ("talk", reply)
     assert answer.sentences[0].kind == "own"
     assert answer.as_of is None
 
@@ -338,10 +337,10 @@ def test_talk_is_in_the_models_own_words_and_marked_so(community: Community) -> 
 )
 def test_a_claim_about_the_community_never_leaves_as_talk(community: Community, claim: str) -> None:
     community.write(FERRY, post("tomek", "Soup.", author_name="Tomek Kowalski"))
-    answer = community.answerer(Parrot(claim)).answer(Request("hello"))
+    answer = community.answerer(Parrot(claim)).answer(Request("tell me a joke"))
     honest(answer, community.posts)
     assert claim not in answer.text
-    assert answer.text == messages.TALK["greeting"]["en"]
+    assert answer.text == messages.TALK["other"]["en"]
 
 
 def test_what_the_person_wrote_may_be_repeated(community: Community) -> None:
@@ -372,8 +371,18 @@ def test_without_a_model_the_program_speaks_for_itself(
 
 @pytest.mark.parametrize("babble", ["", "!!!", "the the " * 40, "안녕 하세요 반갑 습니다"])
 def test_babble_does_not_leave(community: Community, babble: str) -> None:
-    answer = community.answerer(Parrot(babble)).answer(Request("hello"))
-    assert answer.text == messages.TALK["greeting"]["en"]
+    answer = community.answerer(Parrot(babble)).answer(Request("tell me a joke"))
+    assert answer.text == messages.TALK["other"]["en"]
+
+
+def test_a_bare_greeting_needs_no_model(community: Community) -> None:
+    engine = Parrot("I like what I am saying.")
+    assert (
+        community.answerer(engine).answer(Request("hi there")).text
+        == (messages.TALK["greeting"]["en"])
+    )
+    asked = Request("hi, please draft a post about the weather for me")
+    assert community.answerer(engine).answer(asked).text == "I like what I am saying."
 
 
 def test_a_question_about_the_world_is_talk_where_the_posts_do_not_say(

@@ -40,6 +40,7 @@ NEAREST: Final = 3
 NEWS: Final = 4
 DEADLINE_S: Final = 15.0
 LONGEST_QUESTION: Final = 2000
+SHORT: Final = 4
 # Words of a question for what is said; they name nothing that it is said of.
 SAYING: Final = frozenset(
     """
@@ -213,7 +214,8 @@ class Answerer:
         left = self._deadline_s - watch.seconds
         if not able or left <= 0:
             return ()
-        given = chosen[: draft.MOST_POSTS]
+        # The best post alone: those beside it may be the older word on the same matter.
+        given = chosen[:1]
         sampling = Sampling(
             max_tokens=min(request.max_tokens, draft.MOST_TOKENS),
             temperature=request.temperature,
@@ -297,6 +299,9 @@ class Answerer:
         yield from self._own("talk", words, request, watch)
 
     def _reply(self, request: Request, lang: Literal["ko", "en"], watch: _Stopwatch) -> str:
+        if talk_kind(request.question) != "other" and len(request.question.split()) <= SHORT:
+            # A bare greeting needs no model, and a small one greets strangely.
+            return ""
         engine = self._engine
         wanted = talk.wanted_language(request.question, lang)
         # A model that does not write Korean cannot read it either.

@@ -9,6 +9,7 @@ from typing import Final
 from madang.answer.answer import Citation, Sentence
 from madang.answer.answer_kinds import holds
 from madang.answer.evidence import Candidate, Passage
+from madang.answer.matching import strength
 from madang.answer.question import Question
 from madang.answer.values import same_value
 from madang.answer.words import profile
@@ -18,6 +19,9 @@ from madang.text import sentences
 WHOLE_POST: Final = 220
 LONGEST_QUOTE: Final = 320
 MOST_QUOTES: Final = 4
+# What prose must keep of the question's words that the quote has, and how surely it has a word.
+KEPT_SHARE: Final = 0.6
+KEPT_STRENGTH: Final = 0.5
 
 
 def quote(post: Post, start: int, end: int) -> Sentence:
@@ -58,20 +62,23 @@ def spans_of(post: Post, passages: Sequence[Passage] = ()) -> list[tuple[int, in
 def keeps_the_answer(question: Question, candidate: Candidate, written: Sequence[Sentence]) -> bool:
     """Return whether prose still holds what the quote answers with.
 
-    Where a time, a price or a number is asked, one of those that the best sentence has must be
-    in the prose; elsewhere the prose has to have as much of the question as that sentence.
+    It has to have most of the question that the best sentence has, something new beside that,
+    and, where a time, a price or a number is asked, one of those that the post answers with.
     """
-    prose = " ".join(sentence.text for sentence in written)
+    prose = profile(" ".join(sentence.text for sentence in written))
     best = candidate.best
-    quoted = candidate.post.text[best.start : best.end]
-    if question.kinds and best.holds:
-        if not holds(question.kinds, question.unit, prose, profile(prose)):
+    quoted = profile(candidate.post.text[best.start : best.end])
+    asked = [word for word in question.needs if strength(word, quoted) >= KEPT_STRENGTH]
+    kept = [word for word in asked if strength(word, prose) >= KEPT_STRENGTH]
+    if len(kept) < KEPT_SHARE * len(asked):
+        return False
+    if question.kinds and candidate.holds:
+        text = " ".join(sentence.text for sentence in written)
+        if not holds(question.kinds, question.unit, text, prose):
             return False
-        asked = profile(quoted).values
-        said = profile(prose).values
-        return not asked or any(same_value(one, other) for one in said for other in asked)
-    new = [word for word in profile(prose).words if word.stems not in _stems(question)]
-    return len(new) >= 2
+        values = quoted.values if best.holds else candidate.text.values
+        return not values or any(same_value(one, other) for one in prose.values for other in values)
+    return len([word for word in prose.words if word.stems not in _stems(question)]) >= 2
 
 
 def _stems(question: Question) -> set[tuple[str, ...]]:

@@ -57,7 +57,8 @@ class Question:
 
 def analyse(text: str) -> Question:
     """Take a question apart."""
-    lang = question_language(text)
+    # `translate this: 배가 떠납니다` is asked in English: what follows the colon is material.
+    lang = question_language(_BEFORE_MATERIAL.sub("", text) or text)
     named = values(text)
     # `몇 시`, `1학기` and `bus 3` name a number; `one`, `두 번` are too loose to insist on.
     numbers = tuple(v for v in named if any(c.isdigit() for c in text[v.start : v.end]))
@@ -85,6 +86,8 @@ def analyse(text: str) -> Question:
         yes_no=bool(_YES_NO.search(text)) and not kinds,
     )
 
+
+_BEFORE_MATERIAL: Final = re.compile(r"(?<=[^\W\d_]{3}):\s.*", re.DOTALL)
 
 _QUESTION_STEMS: Final = (
     "뭐",

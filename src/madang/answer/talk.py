@@ -20,10 +20,10 @@ from madang.search.hit import Filters
 from madang.text import sentences
 
 _INSTRUCTIONS: Final[dict[Literal["ko", "en"], str]] = {
-    "en": "You are Madang, a friendly helper of a community. Reply briefly and plainly. "
-    "Say nothing about the community or its members: you do not know them.",
-    "ko": "당신은 커뮤니티의 친절한 도우미 마당입니다. 한국어로 짧고 쉽게 답하세요. "
-    "커뮤니티나 그 사람들에 대해서는 아는 것이 없으니 말하지 마세요.",
+    # Whether a reply claims something about the community is checked; told not to, a small
+    # model speaks of nothing else.
+    "en": "You are a helpful AI assistant named Madang. Reply in a few short sentences.",
+    "ko": "당신은 친절한 AI 도우미 마당입니다. 한국어로 짧고 쉽게 답하세요.",
 }
 MOST_TURNS: Final = 6
 LONGEST_TURN: Final = 2000
