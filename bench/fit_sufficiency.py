@@ -3,9 +3,9 @@
     python bench/fit_sufficiency.py [--questions 100] [--seed 1]
 
 Logistic regression with L2 on the features of the best candidate, by gradient descent. Rows come
-from the sample's open questions, from bench/town-development.jsonl and bench/town-paraphrased.jsonl,
-and, where it is present, from TweetQA (CC BY-SA) with the post of every other question withheld. A
-row is positive where the question can be answered and one of the two best candidates is right. Each
+from the sample's open questions, from bench/town-development.jsonl and town-paraphrased.jsonl, and,
+where it is present, from TweetQA (CC BY-SA) with the post of every other question withheld. A row
+is positive where the question can be answered and one of the two best candidates is right. Each
 source counts by its share and each class of a source the same. The sample's held questions are
 never read here, nor is KorQuAD, whose licence allows no derived weights.
 """

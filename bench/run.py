@@ -15,13 +15,21 @@ from measuring import ROOT, SHARED
 RESULTS = ROOT / "bench" / "RESULTS.md"
 BY_HAND = "<!-- by hand -->"
 
+_HELD = ("--questions", "samples/town/questions-held.jsonl", "--posts", "samples/town/posts.jsonl")
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Import, store and index", ("importing.py",)),
     ("Search: speed", ("search_speed.py",)),
     ("Search: recall", ("search_recall.py",)),
     ("From a write to a hit, from a deletion to nothing", ("freshness.py",)),
     ("Asking: time to sources and to the first quoted sentence", ("asking.py",)),
-    ("Answers: the sample's questions that were set aside", ("answers.py", "--held")),
+    (
+        "Answers: the sample's questions that were set aside, quotes alone",
+        ("answers.py", *_HELD),
+    ),
+    (
+        "Answers: the same with the default model",
+        ("answers.py", *_HELD, "--engine", "default"),
+    ),
     ("Answers: real questions, half with their post withheld", ("answers_baseline.py",)),
     ("Memory of the server with the embedded model", ("serving_memory.py",)),
 )
@@ -50,7 +58,11 @@ def main() -> None:
 def _run(command: tuple[str, ...]) -> str:
     script = ROOT / "bench" / command[0]
     done = subprocess.run(
-        [sys.executable, str(script), *command[1:]], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, str(script), *command[1:]],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise SystemExit(f"{command[0]} ended with status {done.returncode}")

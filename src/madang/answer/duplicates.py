@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 GRAM: Final = 3
 SAME: Final = 0.8
+LONGEST_COMPARED: Final = 1000
 
 
 @lru_cache(maxsize=8192)
 def _grams(text: str) -> frozenset[str]:
-    plain = "".join(c for c in folded(text) if c.isalnum())
+    plain = "".join(c for c in folded(text[:LONGEST_COMPARED]) if c.isalnum())
     return frozenset(plain[i : i + GRAM] for i in range(max(1, len(plain) - GRAM + 1)))
 
 
@@ -36,7 +37,9 @@ def says_the_same(one: str, other: str) -> bool:
     a, b = _grams(one), _grams(other)
     if min(len(a), len(b)) < 0.5 * max(len(a), len(b)) or containment(one, other) < SAME:
         return False
-    values = [{(v.kind, v.key) for v in profile(text).values} for text in (one, other)]
+    values = [
+        {(v.kind, v.key) for v in profile(text[:LONGEST_COMPARED]).values} for text in (one, other)
+    ]
     return values[0] == values[1]
 
 

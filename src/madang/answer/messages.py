@@ -12,8 +12,8 @@ from madang.answer.route import HelpTopic
 Lang = Literal["ko", "en"]
 
 ABSTENTION: Final[dict[Lang, str]] = {
-    "en": "The posts do not say. The nearest posts are below.",
-    "ko": "올라온 글에서는 답을 찾지 못했어요. 가장 가까운 글을 아래에 보여 드릴게요.",
+    "en": "The posts do not say. Here are the nearest ones.",
+    "ko": "올라온 글에서는 답을 찾지 못했어요. 대신 가장 가까운 글을 보여 드릴게요.",
 }
 NOTHING_FOUND: Final[dict[Lang, str]] = {
     "en": "The posts do not say, and no post comes near.",
