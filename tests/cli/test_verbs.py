@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +200,32 @@ def test_consent_is_explained_refused_and_allowed(tmp_path: Path) -> None:
     assert json_of(madang(tmp_path, "search", "from:gaon_ferry", "--json"))["hits"]
     assert "no post town:x" in fails(madang(tmp_path, "consent", "explain", "town:x"))
     assert "'fun' is not a purpose" in fails(madang(tmp_path, "consent", "refuse", "a", "fun"))
+
+
+def test_the_key_of_a_model_server_comes_from_the_environment(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+
+    class Deaf(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.headers.get("Authorization", ""))
+            self.send_error(401)
+
+        def do_POST(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Deaf) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("MADANG_MODEL_KEY", "sesame-7301")
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        done = madang(home, "ask", "When does the library open?", "--model", url)
+        server.shutdown()
+    assert "Bearer sesame-7301" in heard
+    assert done.returncode == 0 and "sesame" not in done.stdout + done.stderr
 
 
 def test_the_brake_holds_for_every_process_until_it_is_released(home: Path) -> None:

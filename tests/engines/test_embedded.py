@@ -223,7 +223,8 @@ def test_cancel_ends_all_and_frees_the_model(embedded: EmbeddedEngine) -> None:
         thread.join(timeout=5)
     assert len(ended) == 4
     assert max(ended) - cancelled < 1
-    assert write(embedded, "Say hello", Sampling(max_tokens=2, deadline_s=5))
+    # Left to itself, what was cancelled would keep the model busy for minutes.
+    assert write(embedded, "Say hello", Sampling(max_tokens=2, deadline_s=30))
 
 
 def test_many_at_once_all_get_their_own_answer(embedded: EmbeddedEngine) -> None:

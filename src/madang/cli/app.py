@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sqlite3
 import sys
@@ -70,7 +71,7 @@ def up(
     queue: QueueOption = 32,
 ) -> None:
     """Read posts and serve the chat page. Without posts, the sample community is read."""
-    with Home(home, model=model) as opened:
+    with _open(home, model) as opened:
         if posts:
             removed = remove_sample(opened)
             if removed:
@@ -94,7 +95,7 @@ def serve(
     queue: QueueOption = 32,
 ) -> None:
     """Serve the chat page and the API over the posts that the home holds."""
-    with Home(home, model=model) as opened:
+    with _open(home, model) as opened:
         _serve(opened, host, port, workers, queue)
 
 
@@ -191,7 +192,7 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from the posts, with citations that were checked."""
-    with Home(home, model=model) as opened:
+    with _open(home, model) as opened:
         opened.catch_up()
         if batch_file is not None:
             _run_batch(batch_file, out, batch.ask_line(opened), as_json)
@@ -202,8 +203,6 @@ def ask(
         if as_json:
             print_json(answer.to_dict())
             return
-        if opened.engine_problem:
-            say(f"answers are quoted from posts: {opened.engine_problem}")
         for line in answer_lines(answer):
             typer.echo(line)
 
@@ -211,7 +210,7 @@ def ask(
 @app.command()
 def chat(home: HomeOption = None, model: ModelOption = None) -> None:
     """Talk in the terminal; an empty line or Ctrl-D ends it. An AI answers."""
-    with Home(home, model=model) as opened:
+    with _open(home, model) as opened:
         opened.catch_up()
         say("An AI answers, from the posts of this home. AI가 이 마당의 글로 답합니다.")
         history: tuple[Turn, ...] = ()
@@ -349,6 +348,11 @@ def main() -> NoReturn:
 def _fail(sentence: str) -> NoReturn:
     say(f"madang: {sentence}")
     sys.exit(1)
+
+
+def _open(home: Path | None, model: str | None) -> Home:
+    # A key on the command line would stand in the list of processes.
+    return Home(home, model=model, model_key=os.environ.get("MADANG_MODEL_KEY"))
 
 
 def _serve(home: Home, host: str, port: int, workers: int, queue: int) -> None:

@@ -87,12 +87,18 @@ class Overview:
 class Home:
     """An open home. Safe for threads; several processes may have the same home open."""
 
-    def __init__(self, folder: Path | str | None = None, *, model: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | str | None = None,
+        *,
+        model: str | None = None,
+        model_key: str | None = None,
+    ) -> None:
         """Open the home in `folder` (else `MADANG_HOME`, else `.madang`), making it if need be.
 
-        `model` is a GGUF file, the URL of an OpenAI-compatible server, or none for the default;
-        it is loaded when it is first needed. Raises posts.DamagedLogError where the log cannot
-        be trusted; nothing is changed then.
+        `model` is a GGUF file, the URL of an OpenAI-compatible server (`model_key` is its key), or
+        none for the default; it is loaded when it is first needed. Raises posts.DamagedLogError
+        where the log cannot be trusted; nothing is changed then.
         """
         self.folder: Folder = locate(folder)
         self.folder.make()
@@ -101,7 +107,7 @@ class Home:
             self.log.check()
         self.index = LexicalIndex(self.folder.index, self.log)
         self.brake = Brake(self.folder.brake)
-        self.model = Model(model, self.folder.cache)
+        self.model = Model(model, self.folder.cache, api_key=model_key)
         self._following: Following | None = None
         self._ended = threading.Event()
         self._brake_watch: threading.Thread | None = None

@@ -14,9 +14,10 @@ _log = logging.getLogger("madang.home")
 class Model:
     """An engine that may still have to be loaded. Safe for threads."""
 
-    def __init__(self, named: str | None, cache: Path) -> None:
+    def __init__(self, named: str | None, cache: Path, *, api_key: str | None = None) -> None:
         """Prepare to open the engine that `--model` names; nothing is loaded yet."""
         self._named = named
+        self._api_key = api_key
         self._cache = cache
         self._lock = threading.Lock()
         self._opened = threading.Event()
@@ -30,7 +31,7 @@ class Model:
         with self._lock:
             if not self._opened.is_set() and not self._closed:
                 try:
-                    engine = open_engine(self._named, cache=self._cache)
+                    engine = open_engine(self._named, cache=self._cache, api_key=self._api_key)
                 except EngineError as error:
                     self.problem = str(error)
                     _log.warning("answers are quoted from posts: %s", error)
