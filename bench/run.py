@@ -38,7 +38,15 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 def main() -> None:
     """Run all, or the sections whose script is named, and keep the others as they are."""
     chosen = set(sys.argv[1:])
-    kept, by_hand = _before()
+    sections, by_hand = _before()
+    for title, command in SECTIONS:
+        if not chosen or command[0] in chosen:
+            print(f"{title} …", file=sys.stderr, flush=True)
+            sections[title] = _run(command)
+            _write(sections, by_hand)
+
+
+def _write(sections: dict[str, str], by_hand: str) -> None:
     parts = [
         "# Results\n\nTaken by `make bench`; each table names its command. The machine is shared "
         "and noisy: compare figures of one table, which were taken side by side, and read the "
@@ -46,12 +54,7 @@ def main() -> None:
     ]
     if not SHARED.exists():
         parts.append("The real posts were absent: every figure here is of the sample.\n")
-    for title, command in SECTIONS:
-        body = kept.get(title, "not run\n")
-        if not chosen or command[0] in chosen:
-            print(f"{title} …", file=sys.stderr, flush=True)
-            body = _run(command)
-        parts.append(f"## {title}\n\n{body}")
+    parts += [f"## {title}\n\n{sections.get(title, 'not run')}\n" for title, _ in SECTIONS]
     RESULTS.write_text("\n".join(parts) + f"\n{BY_HAND}\n{by_hand}", "utf-8")
 
 
@@ -66,7 +69,7 @@ def _run(command: tuple[str, ...]) -> str:
     )
     if done.returncode:
         raise SystemExit(f"{command[0]} ended with status {done.returncode}")
-    return f"`python bench/{' '.join(command)}`\n\n{done.stdout.strip()}\n"
+    return f"`python bench/{' '.join(command)}`\n\n{done.stdout.strip()}"
 
 
 def _before() -> tuple[dict[str, str], str]:
@@ -75,7 +78,7 @@ def _before() -> tuple[dict[str, str], str]:
         return {}, ""
     text, _, by_hand = RESULTS.read_text("utf-8").partition(f"{BY_HAND}\n")
     sections = (part.partition("\n") for part in text.split("\n## ")[1:])
-    return {title: body.lstrip("\n") for title, _, body in sections}, by_hand
+    return {title: body.strip("\n") for title, _, body in sections}, by_hand
 
 
 if __name__ == "__main__":
