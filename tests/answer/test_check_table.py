@@ -31,6 +31,7 @@ POSTS = {
     "주차": "처음 2시간은 무료, 이후 시간당 1천원입니다. 하루 최대 8천원을 넘지 않습니다.",
     "다방": "등대다방은 10월부터 화요일 말고 수요일에 쉽니다. 영업시간은 10시~21시 그대로입니다.",
     "얼음": "11월부터 각얼음 20kg 한 봉지가 5,500원으로 올랐습니다. 통얼음은 9,000원 그대로입니다.",
+    "막차": "11월 2일(월)부터 한천역 막차가 21:40에서 21:00으로 당겨집니다. 첫차는 06:10 그대로예요.",
     "강아지": "두부가 만복호 막내 선원으로 취직했습니다. 오선장님이 오늘 데려가셨습니다.",
     "대피소": "대피소는 학교 체육관과 통조림공장 2층입니다. 반려동물은 통조림공장에만 데려올 수 있습니다.",
 }
@@ -44,6 +45,7 @@ ferry | Dogs travel free if they are in a carrier.
 ferry | The last boat leaves Dalseom at 18:30.
 winter | The last boat back from Dalseom is at 17:20 from 2 November.
 winter | From Monday 2 November the last boat back is at 17:20, no longer 18:00.
+막차 | 한천역 막차가 21:00으로 당겨집니다.
 clinic | The clinic is not closing.
 clinic | It is shut for two days, 29 and 30 October.
 clinic | The clinic isn't closing.
@@ -119,6 +121,9 @@ ferry | I think the last boat leaves at 18:30.
 ferry | The last boat probably leaves at 18:30.
 ferry | Sure, the last boat leaves at 18:30.
 winter | The last boat back from Dalseom is at 18:00.
+winter | The last boat back from Dalseom is on Monday 2 November.
+막차 | 한천역 막차는 11월 2일입니다.
+막차 | 한천역 막차는 06:10입니다.
 winter | From Tuesday 2 November the last boat back is at 17:20.
 winter | From Monday 3 November the last boat back is at 17:20.
 clinic | The clinic is closing.

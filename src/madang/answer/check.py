@@ -171,7 +171,9 @@ def _objection(said: str, source: str, byline: Profile) -> str | None:
     if swapped:
         return f"swaps who does what: {swapped}"
     if not foreign and not (
-        _in_order(content, here) and all(_together(part, source) for part in _clauses(said))
+        _in_order(content, here)
+        and _values_in_order(said, source)
+        and all(_together(part, source) for part in _clauses(said))
     ):
         return "tells it in another order, which may change who does what"
     return None
@@ -408,18 +410,57 @@ def _in_order(content: Sequence[Word], here: Profile) -> bool:
     return len(places) < 2 or _longest_rise(places) >= LEAST_IN_ORDER * len(places)
 
 
+def _values_in_order(said: str, source: str) -> bool:
+    """Return whether each value follows the words that it follows in the source.
+
+    `From Monday 2 November the last boat is at 17:20` says of the boat that it is at 17:20;
+    `the last boat is on Monday 2 November` has all the words and another meaning. Another order
+    is borne where no value of the source's clause was left out.
+    """
+    return all(
+        _follows(said, value, source) or not _left_out(said, value, source)
+        for value in values(said)
+    )
+
+
+def _follows(said: str, value: Value, source: str) -> bool:
+    here = profile(source)
+    ends = max((other.start for other in here.values if _same(value, other)), default=-1)
+    before = [w for w in words(said) if w.end <= value.start and not _is_function(w)]
+    return all(
+        any(other.start < ends for other in here.words if _is_word(word, other))
+        for word in before
+        if any(_is_word(word, other) for other in here.words)
+    )
+
+
+def _left_out(said: str, value: Value, source: str) -> bool:
+    """Return whether a clause that has a value has others, of time or money, that are not said."""
+    told = values(said)
+    for clause in _clauses(source):
+        there = profile(clause).values
+        if any(_same(value, other) for other in there):
+            return any(
+                other.kind in _TELLING_VALUES and not any(_same(one, other) for one in told)
+                for other in there
+            )
+    return True
+
+
+_TELLING_VALUES: Final = frozenset({"time", "date", "money"})
+
+
+def _is_word(word: Word, other: Word) -> bool:
+    return other.hangul == word.hangul and (
+        other.stems[0] == word.stems[0] or (word.hangul and word.stems[0] in other.surface)
+    )
+
+
 def _places(content: Sequence[Word], here: Profile) -> list[int]:
     """Return where words stand in a text, each after the one before it where it can."""
     places: list[int] = []
     for word in content:
-        found = [
-            i
-            for i, other in enumerate(here.words)
-            if other.hangul == word.hangul
-            and (
-                other.stems[0] == word.stems[0] or (word.hangul and word.stems[0] in other.surface)
-            )
-        ]
+        found = [i for i, other in enumerate(here.words) if _is_word(word, other)]
         if found:
             last = places[-1] if places else -1
             places.append(next((at for at in found if at > last), found[0]))
