@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 PICTURE = Path(__file__).parent / "images" / "chat.png"
 CHROMIUM = "/usr/bin/chromium"
@@ -44,7 +44,7 @@ def sample_server() -> Iterator[str]:
 def answered(page: Page, address: str) -> None:
     """Ask an example in English and one in Korean, once the model is there to answer them."""
     page.goto(address)
-    page.wait_for_function("document.getElementById('model').textContent !== ''")
+    expect(page.locator("#model")).not_to_be_empty(timeout=30_000)
     examples = page.evaluate("fetch('/page/info').then((response) => response.json())")["examples"]
     for question in (examples["en"][0], examples["ko"][0]):
         page.fill("#question", question)

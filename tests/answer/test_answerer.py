@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from conftest import Community, Parrot
+from answering_community import Community, Parrot
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import Community
+from answering_community import Community
 from hypothesis import given
 from hypothesis import strategies as st
 

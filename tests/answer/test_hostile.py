@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Community, Parrot
+from answering_community import Community, Parrot
 
 from madang.answer import Answerer, CommunityPosts, Request
 from madang.answer.draft import grammar, prompt, read_sentences

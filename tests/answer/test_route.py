@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import SAMPLE
+from answering_community import SAMPLE
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import SAMPLE
+from answering_community import SAMPLE
 
 from madang.answer import Answer, Answerer, CommunityPosts, Request
 from madang.engines import EngineError, open_engine

@@ -27,6 +27,7 @@ from madang.answer.extract import as_of, extract, keeps_the_answer, quote, spans
 from madang.answer.history import in_context
 from madang.answer.hostile import speaks_to_a_model
 from madang.answer.question import Question, analyse
+from madang.answer.recency import overtakes
 from madang.answer.retriever import Retriever
 from madang.answer.route import Routed, is_general_knowledge, route, talk_kind
 from madang.answer.sufficiency import is_enough
@@ -157,7 +158,7 @@ class Answerer:
         if routed.topic == "one thing":
             if not is_enough(question, evidence):
                 return ()
-            return answering(evidence.candidates)
+            return answering(question, evidence)
         return on_topic(evidence)
 
     def _news(self, request: Request, question: Question, watch: _Stopwatch) -> Iterator[Step]:
@@ -344,10 +345,11 @@ class Answerer:
         return self._engine.name if self._engine is not None else ""
 
 
-def answering(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """Return the best candidate and those that are nearly as good."""
-    best = candidates[0]
-    return (best, *(one for one in candidates[1:3] if one.score >= NEARLY * best.score))
+def answering(question: Question, evidence: Evidence) -> tuple[Candidate, ...]:
+    """Return the best candidate and those nearly as good that it does not overtake."""
+    best, *others = evidence.candidates
+    near = [one for one in others[:2] if one.score >= NEARLY * best.score]
+    return (best, *(one for one in near if not overtakes(best, one, question, evidence.needs)))
 
 
 NEARLY: Final = 0.75

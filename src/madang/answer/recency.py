@@ -87,7 +87,7 @@ def newest_first(
         return order
     best = top[0]
     for _ in range(3):
-        better = [other for other in top if _overtakes(other, best, question, needs)]
+        better = [other for other in top if overtakes(other, best, question, needs)]
         if not better:
             break
         if question.oldest:
@@ -127,9 +127,10 @@ def _asks(candidate: Candidate) -> bool:
     return candidate.post.text.rstrip().endswith(("?", "？"))
 
 
-def _overtakes(
+def overtakes(
     newer: Candidate, older: Candidate, question: Question, needs: Sequence[Need]
 ) -> bool:
+    """Return whether a post says anew what an older one said on the same matter."""
     if newer is older:
         return False
     later = newer.when > older.when
