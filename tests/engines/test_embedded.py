@@ -360,8 +360,8 @@ from pathlib import Path
 from madang.engines import EmbeddedEngine, Message, Sampling
 engine = EmbeddedEngine(Path(sys.argv[1]), parallel=1, context_length=512)
 list(engine.generate([Message("user", "hi")], Sampling(max_tokens=3)))
-print(engine.process_id, flush=True)
 try:
+    print(engine.process_id, flush=True)
     time.sleep(60)
 except KeyboardInterrupt:
     print("interrupted", flush=True)
