@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import sys
 from contextlib import suppress
@@ -21,6 +22,7 @@ LOWER_PRIORITY = 5
 
 def main() -> None:
     """Load the model, say where it listens, and wait."""
+    parent = os.getppid()
     settings = json.loads(sys.stdin.readline())
     if hasattr(os, "nice"):
         # The page and the search stay quick while the model works.
@@ -40,7 +42,12 @@ def main() -> None:
     os.dup2(silence, 1)
     os.dup2(silence, 2)
 
-    sys.stdin.read()
+    # The end of the pipe says that the parent has ended; where another process holds the pipe
+    # open too, a new parent says it.
+    while os.getppid() == parent:
+        readable, _, _ = select.select([sys.stdin], [], [], 1.0)
+        if readable and not os.read(sys.stdin.fileno(), 4096):
+            break
     # Tearing a model down in good order takes longer than anybody wants to wait for.
     os._exit(0)
 
