@@ -110,10 +110,12 @@ class Answerer:
         question = in_context(analyse(asked), request.history)
         routed = route(asked, only_posts=request.only is not None)
         if not asked:
-            yield from self._own("help", messages.EMPTY_QUESTION[question.lang], request, watch)
+            yield from self._own(
+                "help", messages.EMPTY_QUESTION[question.lang], request, question, watch
+            )
         elif routed.route == "help":
             words = messages.HELP[routed.help_topic][question.lang]
-            yield from self._own("help", words, request, watch)
+            yield from self._own("help", words, request, question, watch)
         elif routed.route == "talk":
             yield from self._talk(request, question, watch)
         else:
@@ -171,7 +173,9 @@ class Answerer:
             posts.sort(key=lambda post: post.reply_to is not None)
             newest = tuple(posts[:NEWS])
         if not newest:
-            yield from self._own("posts", messages.NO_POSTS[question.lang], request, watch)
+            yield from self._own(
+                "posts", messages.NO_POSTS[question.lang], request, question, watch
+            )
             return
         yield SourcesFound("posts", newest)
         with watch.stage("extract"):
@@ -297,7 +301,7 @@ class Answerer:
                 return
             reply = ""
         words = reply or messages.TALK[talk_kind(request.question)][question.lang]
-        yield from self._own("talk", words, request, watch)
+        yield from self._own("talk", words, request, question, watch)
 
     def _reply(self, request: Request, lang: Literal["ko", "en"], watch: _Stopwatch) -> str:
         if talk_kind(request.question) != "other" and len(request.question.split()) <= SHORT:
@@ -322,14 +326,16 @@ class Answerer:
             return ""
         return reply if talk.readable(reply, wanted, request.question) else ""
 
-    def _own(self, where: Route, words: str, request: Request, watch: _Stopwatch) -> Iterator[Step]:
+    def _own(
+        self, where: Route, words: str, request: Request, question: Question, watch: _Stopwatch
+    ) -> Iterator[Step]:
         sentence = Sentence(words, "own")
         yield SourcesFound(where, ())
         yield SentenceChecked(sentence)
         yield Finished(
             Answer(
                 question=request.question,
-                lang=analyse(request.question).lang,
+                lang=question.lang,
                 route=where,
                 abstained=where == "posts",
                 sentences=(sentence,),

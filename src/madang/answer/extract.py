@@ -65,7 +65,8 @@ def keeps_the_answer(question: Question, candidate: Candidate, written: Sequence
     It has to have most of the question that the best sentence has, something new beside that,
     and, where a time, a price or a number is asked, one of those that the post answers with.
     """
-    prose = profile(" ".join(sentence.text for sentence in written))
+    text = " ".join(sentence.text for sentence in written)
+    prose = profile(text)
     best = candidate.best
     quoted = profile(candidate.post.text[best.start : best.end])
     asked = [word for word in question.needs if strength(word, quoted) >= KEPT_STRENGTH]
@@ -73,7 +74,6 @@ def keeps_the_answer(question: Question, candidate: Candidate, written: Sequence
     if len(kept) < KEPT_SHARE * len(asked):
         return False
     if question.kinds and candidate.holds:
-        text = " ".join(sentence.text for sentence in written)
         if not holds(question.kinds, question.unit, text, prose):
             return False
         values = quoted.values if best.holds else candidate.text.values

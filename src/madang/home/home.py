@@ -291,11 +291,6 @@ class Home:
         """The model, loaded when it is first asked for; none where it cannot run."""
         return self.model.wait()
 
-    @property
-    def engine_problem(self) -> str | None:
-        """Why there is no model, in one sentence, once it was asked for."""
-        return self.model.problem
-
     # -- upkeep -----------------------------------------------------------------------------
 
     def rebuild(self) -> int:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from madang.posts.post import Post
 
@@ -57,11 +56,3 @@ class Skipped:
 
 
 Record = Written | Removed | Skipped
-
-
-class Reader(Protocol):
-    """Reads one format. Rows that are broken come out as `Skipped`, never as exceptions."""
-
-    def __call__(self, path: Path) -> Iterator[Record]:
-        """Yield one record for each row, in the order of the file."""
-        ...
