@@ -1,0 +1,54 @@
+"""Holding still what bits depend on: threads, the matrix library's code path, algorithms."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from madang.training.plan import Plan
+
+
+def pinned_environment(plan: Plan) -> dict[str, str]:
+    """Return the variables that must be set before a process imports torch.
+
+    MKL otherwise picks its instructions by the processor it finds, and its order of summing by
+    how many threads are free (Intel, "Conditional Numerical Reproducibility").
+    """
+    threads = str(plan.threads)
+    return {"MKL_CBWR": plan.mkl_cbwr, "MKL_NUM_THREADS": threads, "OMP_NUM_THREADS": threads}
+
+
+def pin(plan: Plan) -> None:
+    """Hold this process to the plan; raises ValueError where it was started without that.
+
+    Only `MKL_CBWR` cannot be set any more once MKL has run: it must have been in the environment.
+    """
+    import torch
+
+    if plan.device == "cpu" and torch.backends.mkl.is_available():
+        found = os.environ.get("MKL_CBWR", "")
+        if found != plan.mkl_cbwr:
+            raise ValueError(
+                f"the plan was made for MKL_CBWR={plan.mkl_cbwr} and this process runs with "
+                f"{found or 'none'}; set it in the environment before Python starts"
+            )
+    torch.set_num_threads(plan.threads)
+    torch.use_deterministic_algorithms(True, warn_only=plan.device != "cpu")
+
+
+def restore(before: dict[str, Any]) -> None:
+    """Undo what `pin` changed in this process, as `unpinned` recorded it."""
+    import torch
+
+    torch.set_num_threads(before["threads"])
+    torch.use_deterministic_algorithms(before["deterministic"])
+
+
+def unpinned() -> dict[str, Any]:
+    """Return what `pin` is about to change, for `restore`."""
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "deterministic": torch.are_deterministic_algorithms_enabled(),
+    }
