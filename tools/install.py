@@ -1,10 +1,11 @@
 """Installs what Madang needs into `.venv`: once, from the lock, and again only what changed.
 
-`install.py run` is what `make up` needs, `install.py test` adds what tests need. `install.py bench`
-fills `.venv-bench`, where the peers of the benchmarks live: they are no part of Madang's own.
-Nothing but the standard library is used, and nothing is touched outside the checkout. Each layer
-leaves a stamp, so a second call reads a few files and needs no network; a call that was killed
-leaves a mark by which the next one starts over.
+`install.py run` is what `make up` needs; `install.py train` adds what training needs, also while
+the server runs; `install.py test` adds what tests need. `install.py bench` and `install.py
+bench-train` fill environments of their own, where the peers of the benchmarks live: they are no
+part of Madang. Nothing but the standard library is used, and nothing is touched outside the
+checkout. Each layer leaves a stamp, so a second call reads a few files and needs no network; a call
+that was killed leaves a mark by which the next one starts over.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 UNFINISHED: Final = "unfinished"
+LARGE: Final = "300 MB to download, or 3 GB where PyTorch comes for NVIDIA GPUs"
 
 # What pip says when it cannot reach the index, and what the person can do about each failure.
 REMEDIES: Final = (
@@ -68,12 +70,23 @@ class InstallError(Exception):
 
 @dataclass(frozen=True)
 class Layer:
-    """One call of pip: what it installs, the files that say so, and its arguments."""
+    """One call of pip: what it installs, the files that say so, and its arguments.
+
+    What `optional` layers bring is missed by nobody who does not ask for it: one that was cut off
+    leaves the rest of the environment in use. `wanted` tells whether there is anything to install.
+    """
 
     stamp: str
     content: str
     made_from: tuple[str, ...]
     arguments: tuple[str, ...]
+    optional: bool = False
+    wanted: Callable[[Path], bool] = lambda folder: True
+
+    @property
+    def unfinished(self) -> str:
+        """The name of the mark that an install leaves when it is cut off."""
+        return f"{UNFINISHED}-{self.stamp}" if self.optional else UNFINISHED
 
 
 def locked(*names: str) -> tuple[str, ...]:
@@ -94,9 +107,41 @@ PROJECT: Final = Layer(
     ("pyproject.toml",),
     ("--no-index", "--no-deps", "--no-build-isolation", "--editable=."),
 )
+
+
+def has_cuda_build(folder: Path) -> bool:
+    """Return whether the PyTorch that was installed is built for CUDA and needs its libraries."""
+    metadata = folder.glob("lib/python*/site-packages/torch-*.dist-info/METADATA")
+    return any("\nRequires-Dist: nvidia" in path.read_text("utf-8") for path in metadata)
+
+
+TRAINING: Final = Layer(
+    "training",
+    f"what training needs, {LARGE}, once",
+    ("requirements/train.txt",),
+    locked("train"),
+    optional=True,
+)
+CUDA: Final = Layer(
+    "cuda",
+    "the libraries of PyTorch's CUDA build",
+    ("requirements/cuda.txt",),
+    locked("cuda"),
+    optional=True,
+    wanted=has_cuda_build,
+)
+CLUSTER: Final = Layer(
+    "cluster", "Ray", ("requirements/cluster.txt",), locked("cluster"), optional=True
+)
 TESTS: Final = Layer("tests", "what tests need", ("requirements/test.txt",), locked("test"))
 PEERS: Final = Layer(
     "peers", "the peers that are measured", ("requirements/bench.txt",), locked("bench")
+)
+TRAINING_PEERS: Final = Layer(
+    "training-peers",
+    f"the peers of training, {LARGE}, once",
+    ("requirements/bench-train.txt",),
+    locked("bench-train"),
 )
 
 
@@ -110,8 +155,10 @@ class Environment:
 
 WANTED: Final = {
     "run": Environment(ROOT / ".venv", (PACKAGES, PROJECT)),
-    "test": Environment(ROOT / ".venv", (PACKAGES, PROJECT, TESTS)),
+    "train": Environment(ROOT / ".venv", (PACKAGES, PROJECT, TRAINING, CUDA)),
+    "test": Environment(ROOT / ".venv", (PACKAGES, PROJECT, TRAINING, CUDA, CLUSTER, TESTS)),
     "bench": Environment(ROOT / ".venv-bench", (PACKAGES, PROJECT, PEERS)),
+    "bench-train": Environment(ROOT / ".venv-bench-train", (TRAINING_PEERS, CUDA)),
 }
 
 
@@ -136,7 +183,7 @@ def stamp(layer: Layer, folder: Path) -> Path:
 def is_installed(layer: Layer, folder: Path) -> bool:
     """Return whether the layer stands as its files say."""
     try:
-        whole = not (folder / UNFINISHED).exists()
+        whole = not any((folder / mark).exists() for mark in {UNFINISHED, layer.unfinished})
         return whole and stamp(layer, folder).read_text() == fingerprint(layer)
     except FileNotFoundError:
         return False
@@ -161,14 +208,16 @@ def is_sound(folder: Path) -> bool:
 
 def install(layer: Layer, folder: Path) -> None:
     """Run pip for one layer. Raises InstallError; what stood before then still stands."""
-    unfinished = folder / UNFINISHED
+    unfinished = folder / layer.unfinished
+    # Packages that were written in part count as installed until they are written anew.
+    again = ("--force-reinstall",) if unfinished.exists() else ()
     unfinished.touch()
     pip = (str(folder / "bin" / "python"), "-I", "-m", "pip", "install")
     quiet = ("--quiet", "--no-input", "--disable-pip-version-check", "--no-compile")
     # A person's own pip settings (an index, a proxy) hold; an install beside the folder does not.
     environment = os.environ | {"PIP_USER": "0"}
     done = subprocess.run(
-        [*pip, *quiet, *layer.arguments],
+        [*pip, *quiet, *again, *layer.arguments],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -206,7 +255,12 @@ def one_at_a_time() -> Iterator[None]:
 
 def missing(environment: Environment) -> list[Layer]:
     """Return the layers that are not installed, or not as their files say."""
-    return [layer for layer in environment.layers if not is_installed(layer, environment.folder)]
+    folder = environment.folder
+    return [
+        layer
+        for layer in environment.layers
+        if not is_installed(layer, folder) and layer.wanted(folder)
+    ]
 
 
 def bring_up_to_date(environment: Environment) -> None:
@@ -220,7 +274,9 @@ def bring_up_to_date(environment: Environment) -> None:
         if not is_sound(environment.folder):
             print(f"Making the virtual environment {environment.folder.name} ...", flush=True)
             make_environment(environment.folder)
-        for layer in missing(environment):
+        # One by one: what a layer brings may decide whether the next is wanted.
+        while layers := missing(environment):
+            layer = layers[0]
             print(f"Installing {layer.content} ...", flush=True)
             install(layer, environment.folder)
     print(f"Installed in {time.monotonic() - began:.0f} s.", flush=True)

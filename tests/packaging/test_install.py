@@ -41,14 +41,16 @@ def build_editable(folder, config_settings=None, metadata_directory=None):
 """
 
 
-def make_wheel(folder: Path, name: str, version: str) -> str:
+def make_wheel(folder: Path, name: str, version: str, requires: str = "") -> str:
     """Write a wheel with one module, and return its line of a lock."""
     info = f"{name}-{version}.dist-info"
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as wheel:
         for file, content in {
             f"{name}.py": f"version = {version!r}\n",
-            f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}",
+            f"{info}/METADATA": (
+                f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}{requires}"
+            ),
             f"{info}/WHEEL": "Wheel-Version: 1.0\nTag: py3-none-any",
             f"{info}/RECORD": f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n",
         }.items():
@@ -116,6 +118,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout.lock("weights", make_wheel(checkout.wheels, "weights", "1"))
     checkout.lock("build")
     checkout.lock("test", make_wheel(checkout.wheels, "exams", "1"))
+    checkout.lock("train", make_wheel(checkout.wheels, "torch", "1"))
+    checkout.lock("cuda", make_wheel(checkout.wheels, "driver", "1"))
+    checkout.lock("cluster", make_wheel(checkout.wheels, "rays", "1"))
     done = checkout.install()
     assert done.returncode == 0, done.stderr
     assert "Installed in" in done.stdout
@@ -181,12 +186,42 @@ def test_no_network_is_one_sentence(checkout: Checkout) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_training_is_installed_when_it_is_asked_for(checkout: Checkout) -> None:
+    done = checkout.install("train")
+    assert done.returncode == 0, done.stderr
+    assert "300 MB to download" in done.stdout
+    assert checkout.version("torch") == "1"
+    # This build asks for no CUDA libraries.
+    assert checkout.version("driver") == ""
+    assert checkout.install("train", PIP_FIND_LINKS="/nowhere").stdout == ""
+
+
 def test_tests_are_a_layer_of_their_own(checkout: Checkout) -> None:
     assert checkout.version("exams") == ""
     done = checkout.install("test")
     assert done.returncode == 0, done.stderr
     assert checkout.version("exams") == "1"
     assert checkout.install("test").stdout == ""
+
+
+def test_a_cuda_build_brings_its_libraries(checkout: Checkout) -> None:
+    line = make_wheel(checkout.wheels, "torch", "2", "\nRequires-Dist: nvidia-nccl-cu13==1")
+    checkout.lock("train", line)
+    assert checkout.install("train").returncode == 0
+    assert (checkout.version("torch"), checkout.version("driver")) == ("2", "1")
+
+
+def test_training_that_was_cut_off_leaves_the_rest_in_use(checkout: Checkout) -> None:
+    assert checkout.install("train").returncode == 0
+    mark = checkout.root / ".venv" / "unfinished-training"
+    mark.touch()
+    # Packages that were written in part look installed.
+    module = next((checkout.root / ".venv").glob("lib/python*/site-packages/torch.py"))
+    module.write_text("broken")
+    assert checkout.install("run", PIP_FIND_LINKS="/nowhere").stdout == ""
+    assert checkout.install("train").returncode == 0
+    assert checkout.version("torch") != ""
+    assert not mark.exists()
 
 
 def test_an_install_that_was_killed_is_repaired(checkout: Checkout) -> None:
