@@ -216,12 +216,13 @@ def test_an_earlier_conversation_may_come_along(reading: Served) -> None:
     assert cited & expected
 
 
-def test_the_one_model_is_listed(reading: Served) -> None:
+def test_the_model_that_speaks_is_listed_before_those_by_name(reading: Served) -> None:
     listed = reading.client.get("/v1/models").json()
     assert listed["object"] == "list"
-    (model,) = listed["data"]
-    assert model["id"] == "madang" and model["object"] == "model"
-    assert reading.client.get("/v1/models/madang").json() == model
+    assert [one["id"] for one in listed["data"]] == ["madang", reading.home.names.own]
+    for model in listed["data"]:
+        assert model["object"] == "model" and model["speaks"] is True
+        assert reading.client.get(f"/v1/models/{model['id']}").json() == model
     missing = reading.client.get("/v1/models/gpt-5")
     assert missing.status_code == 404
     assert error_of(missing)["code"] == "model_not_found"

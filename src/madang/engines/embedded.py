@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import secrets
 import signal
 import subprocess
@@ -20,7 +19,7 @@ from madang.engines import llama_process
 from madang.engines.engine import EngineError, Feature, Message, Piece, Sampling
 from madang.engines.gguf import GgufHeader, read_gguf_header
 from madang.engines.openai_compatible import OpenAICompatibleEngine
-from madang.engines.openmp import LIBGOMP, carried_libgomp, system_has_libgomp
+from madang.engines.openmp import LIBGOMP, llama_environment
 from madang.engines.processor import check_processor, usable_cores
 from madang.engines.server_facts import ServerFacts
 
@@ -49,12 +48,14 @@ class EmbeddedEngine:
         context_length: int = DEFAULT_CONTEXT_LENGTH,
         parallel: int = DEFAULT_PARALLEL,
         embeddings: bool = False,
+        name: str | None = None,
     ) -> None:
         """Load a model; returns when it can answer.
 
         `context_length` tokens of prompt and answer fit each of `parallel` generations at once;
         it is lowered to what the model was trained for. With `embeddings`, the model gives
-        vectors (the mean over the tokens) in place of text. Raises EngineError where the
+        vectors (the mean over the tokens) in place of text. `name` is how people know the model,
+        its file's name unless it is given. Raises EngineError where the
         processor, the package or the file will not do.
         """
         check_processor()
@@ -64,6 +65,7 @@ class EmbeddedEngine:
                 "as the model"
             )
         self._path = path
+        self._name = name or path.stem
         self._header: GgufHeader = read_gguf_header(path)
         self._context_length = min(context_length, self._header.context_length or context_length)
         self._parallel = parallel
@@ -75,8 +77,8 @@ class EmbeddedEngine:
 
     @property
     def name(self) -> str:
-        """The name of the model's file, without its ending."""
-        return self._path.stem
+        """The name that was given, else that of the model's file without its ending."""
+        return self._name
 
     @property
     def context_length(self) -> int:
@@ -151,7 +153,7 @@ class EmbeddedEngine:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env=_environment(Path(libraries)),
+                env=llama_environment(Path(libraries)),
                 # Ctrl-C in the terminal is for the program, which then ends this process.
                 start_new_session=True,
             )
@@ -220,26 +222,6 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     except subprocess.TimeoutExpired:
         process.kill()
         return process.wait()
-
-
-def _environment(libraries: Path) -> dict[str, str]:
-    """Return the environment of the process; `libraries` is an empty folder to link one into."""
-    environment = dict(os.environ)
-    carried = None if system_has_libgomp() else carried_libgomp(sys.path)
-    if carried is not None:
-        (libraries / LIBGOMP).symlink_to(carried.absolute())
-        known = os.environ.get("LD_LIBRARY_PATH")
-        environment["LD_LIBRARY_PATH"] = f"{libraries}:{known}" if known else str(libraries)
-    return {
-        **environment,
-        # xllamacpp is found in the child wherever it was found here.
-        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-        # Few arenas keep the memory of the mostly idle HTTP threads small.
-        "MALLOC_ARENA_MAX": "2",
-        # Threads that spin while they wait for each other bring the whole machine to a halt as
-        # soon as anything else wants a core: 1 token a second in place of 75.
-        "OMP_WAIT_POLICY": "passive",
-    }
 
 
 def _threads(model_bytes: int, cores: int) -> tuple[int, int]:

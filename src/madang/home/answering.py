@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 
 from madang.answer import Finished, SourcesFound, Step
 from madang.engines import Engine, Feature, Message, Piece, Sampling
+from madang.home.model import Lease
 
 MOST_BEGINNINGS: Final = 20
 
 
 class AnswersEngine:
-    """The engine as one answer sees it: `cancel` ends the generations of this answer alone."""
+    """The engine as one answer sees it: `cancel` ends the generations of this answer alone.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    The lease is given back when the answer is over, or when nobody holds it any more.
+    """
+
+    def __init__(self, lease: Lease) -> None:
+        assert lease.engine is not None
+        self._engine: Engine = lease.engine
+        self._give_back = weakref.finalize(self, lease.release)
         self._lock = threading.Lock()
         self._running: set[Iterator[Piece]] = set()
         self._cancelled = False
@@ -74,8 +81,9 @@ class AnswersEngine:
             _end(pieces)
 
     def close(self) -> None:
-        """End what this answer generates; the engine stays open for others."""
+        """End what this answer generates and let go of the engine."""
         self.cancel()
+        self._give_back()
 
 
 class Steps(Iterator[Step]):
@@ -107,6 +115,11 @@ class Steps(Iterator[Step]):
         self._begun = 1
         self._closed = False
 
+    @property
+    def engine(self) -> Engine | None:
+        """The model that answers; none where there is none."""
+        return self._engine
+
     def __next__(self) -> Step:
         while not self._closed:
             self._require()
@@ -135,7 +148,7 @@ class Steps(Iterator[Step]):
         """End the answer: no further step comes, and nothing more is generated."""
         self._closed = True
         if self._engine is not None:
-            self._engine.cancel()
+            self._engine.close()
 
 
 def _end(pieces: Iterator[Piece]) -> None:

@@ -13,7 +13,7 @@ DEFAULT: Final = ".madang"
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """The files of one home. Everything but `posts` can be deleted and made again."""
+    """The files of one home. All but `posts` and `releases` can be deleted and made again."""
 
     root: Path
 
@@ -46,6 +46,31 @@ class Folder:
     def brake(self) -> Path:
         """Stands here while the emergency brake is on."""
         return self.root / "stopped"
+
+    @property
+    def corpus(self) -> Path:
+        """What models learn from, made from the log."""
+        return self.root / "corpus"
+
+    @property
+    def runs(self) -> Path:
+        """Trainings, each with its plan, its curve and its checkpoints."""
+        return self.root / "runs"
+
+    @property
+    def releases(self) -> Path:
+        """Models that were published, each a folder that runs anywhere."""
+        return self.root / "releases"
+
+    @property
+    def speaking(self) -> Path:
+        """Names the release that took over the conversation."""
+        return self.root / "speaking"
+
+    @property
+    def learning(self) -> Path:
+        """What the community's model learned from last, and what became of it."""
+        return self.root / "learning.json"
 
     @property
     def key(self) -> Path:

@@ -21,7 +21,7 @@ from madang.home.answering import AnswersEngine, Steps
 from madang.home.brake import Brake
 from madang.home.folder import Folder, locate
 from madang.home.following import Following
-from madang.home.model import Model
+from madang.home.named_models import NamedModels, write_speaking
 from madang.posts import (
     FILE_GRANT,
     Consent,
@@ -96,8 +96,9 @@ class Home:
     ) -> None:
         """Open the home in `folder` (else `MADANG_HOME`, else `.madang`), making it if need be.
 
-        `model` is a GGUF file, the URL of an OpenAI-compatible server (`model_key` is its key), or
-        none for the default; it is loaded when it is first needed. Raises posts.DamagedLogError
+        `model` is a GGUF file, the URL of an OpenAI-compatible server (`model_key` is its key), the
+        name of a release, or none for the release that took over here, else the default; it is
+        loaded when it is first needed. Raises posts.DamagedLogError
         where the log cannot be trusted; nothing is changed then.
         """
         self.folder: Folder = locate(folder)
@@ -107,7 +108,8 @@ class Home:
             self.log.check()
         self.index = LexicalIndex(self.folder.index, self.log)
         self.brake = Brake(self.folder.brake)
-        self.model = Model(model, self.folder.cache, api_key=model_key)
+        self.names = NamedModels(self.folder, model, model_key)
+        self.model = self.names.models()
         self._following: Following | None = None
         self._ended = threading.Event()
         self._brake_watch: threading.Thread | None = None
@@ -242,26 +244,36 @@ class Home:
         hits = self.index.search(query, limit=limit, filters=filters or Filters(), order=order)
         return SearchResult(tuple(hits), (time.perf_counter() - started) * 1000)
 
-    def ask(self, question: str, *, only: tuple[str, ...] | None = None) -> Answer:
+    def ask(
+        self, question: str, *, only: tuple[str, ...] | None = None, model: str | None = None
+    ) -> Answer:
         """Answer a question; `only` restricts the evidence to these posts.
 
-        Raises brake.StoppedError while the emergency brake is on.
+        `model` names the one that answers, else the one that speaks here. Raises ValueError
+        where there is none of that name, brake.StoppedError while the emergency brake is on.
         """
-        for step in self.steps(Request(question, only=only)):
-            if isinstance(step, Finished):
-                return step.answer
+        steps = self.steps(Request(question, only=only), model=model)
+        try:
+            for step in steps:
+                if isinstance(step, Finished):
+                    return step.answer
+        finally:
+            steps.close()
         raise AssertionError("an answer ended without its last step")
 
-    def steps(self, request: Request) -> Steps:
+    def steps(self, request: Request, *, model: str | None = None) -> Steps:
         """Answer step by step: sources, extract, checked sentences, the whole.
 
         Closing what is returned, from any thread, ends the generation. This and every step
         raise brake.StoppedError while the emergency brake is on. While the model is being
-        loaded in the background, answers are quoted from posts.
+        loaded in the background, answers are quoted from posts; one that is named is loaded
+        first. Raises ValueError where there is none of that name.
         """
         self.brake.require_released()
-        model = self.model.now()
-        engine = AnswersEngine(model) if model is not None else None
+        if model is not None and not self.names.knows(model):
+            raise ValueError(f"there is no model {model!r} here; `madang releases` lists them")
+        lease = self.model.lease(model)
+        engine = AnswersEngine(lease) if lease.engine is not None else None
         answerer = Answerer(CommunityPosts(self.log, self.index), engine)
         return Steps(
             lambda: answerer.steps(request),
@@ -269,6 +281,19 @@ class Home:
             require=self.brake.require_released,
             usable=self._may_ground,
         )
+
+    def switch(self, model: str) -> None:
+        """Let another model speak from now on, also after a restart; no answer is cut off.
+
+        Raises ValueError where there is none of that name or it cannot run; the one that speaks
+        then goes on.
+        """
+        if not self.names.knows(model):
+            raise ValueError(f"there is no model {model!r} here; `madang releases` lists them")
+        problem = self.model.switch(model)
+        if problem is not None:
+            raise ValueError(f"{model} cannot speak: {problem}")
+        write_speaking(self.folder.speaking, model)
 
     def post(self, post: str) -> Stored | None:
         """Return a post that may be seen, or none."""

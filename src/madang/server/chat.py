@@ -51,7 +51,8 @@ async def complete(body: ChatCompletionRequest, request: Request) -> Response:
     service = service_of(request)
     if service.home.stopped:
         raise stopped()
-    answering = _Answering(service, body, body.question(), str(request.base_url).rstrip("/"))
+    question = body.question(service.home.names.knows)
+    answering = _Answering(service, body, question, str(request.base_url).rstrip("/"))
     return (_StreamedAnswer if body.stream else _WholeAnswer)(service, answering)
 
 
@@ -67,30 +68,35 @@ class _Answering:
         self._steps: Steps | None = None
         self._cancelled = False
         self._base_url = base_url
-        self.reply = Reply(base_url)
+        self.reply = self._new_reply()
         self.usage: dict[str, Any] = {}
 
     def work(self, emit: Emit[bytes]) -> None:
         """Make the answer and emit its events."""
-        self._steps = steps = self._service.home.steps(self._question)
+        self._steps = steps = self._service.home.steps(self._question, model=self._body.named)
         if self._cancelled:
+            steps.close()
             return
+        self.reply.engine = steps.engine.name if steps.engine is not None else None
         for step in steps:
             if isinstance(step, SourcesFound) and not self._body.stream:
                 # An answer that was begun anew; of what came before, nothing was sent.
-                self.reply = Reply(self._base_url)
+                self.reply = self._new_reply()
             for chunk in self.reply.chunks(step):
                 emit(event(chunk))
         if self.reply.answer is None:
             return
         asked = "\n".join(message.text for message in self._body.messages)
-        self.usage = count_usage(self._service.home, asked, self.reply.content)
+        self.usage = count_usage(steps.engine, asked, self.reply.content)
         if self._body.wants_usage:
             emit(event(self.reply.usage_chunk(self.usage)))
         metrics = self._service.metrics
         metrics.answered(self.reply.answer)
         for kind in ("prompt", "completion"):
             metrics.tokens.labels(kind).inc(self.usage[f"{kind}_tokens"])
+
+    def _new_reply(self) -> Reply:
+        return Reply(self._base_url, self._body.model)
 
     def cancel(self) -> None:
         """End the making soon; any thread may ask for it."""

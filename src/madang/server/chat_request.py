@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -50,7 +50,7 @@ Text = Annotated[str, AfterValidator(whole_characters)]
 
 
 def _no_empty(stops: object) -> object:
-    if any(stop == "" for stop in ([stops] if isinstance(stops, str) else stops or ())):  # type: ignore[attr-defined]
+    if "" in (stops if isinstance(stops, list) else [stops]):
         raise PydanticCustomError("invalid_value", "an empty text ends everything")
     return stops
 
@@ -117,7 +117,9 @@ class ChatCompletionRequest(BaseModel):
         extra="forbid", allow_inf_nan=False, json_schema_extra=_with_tolerated
     )
 
-    model: str = Field(description=f"`{MODEL}`; see `GET /v1/models`.")
+    model: str = Field(
+        description=f"`{MODEL}`, the model that speaks here, or another of `GET /v1/models`."
+    )
     messages: list[ChatMessage] = Field(
         description="The conversation. The last message is the user's: the question.",
         min_length=1,
@@ -151,9 +153,17 @@ class ChatCompletionRequest(BaseModel):
         """Whether a stream ends with a count of tokens."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def question(self) -> Request:
-        """Return what is asked. Raises ApiError where the messages put no question."""
-        if self.model != MODEL:
+    @property
+    def named(self) -> str | None:
+        """The model that is to answer; none for the one that speaks here."""
+        return None if self.model == MODEL else self.model
+
+    def question(self, knows: Callable[[str], bool] = lambda name: False) -> Request:
+        """Return what is asked. `knows` tells whether there is a model of a name.
+
+        Raises ApiError where there is none, or where the messages put no question.
+        """
+        if self.named is not None and not knows(self.named):
             raise ApiError(
                 404,
                 f"there is no model {self.model[:80]!r} here; ask for {MODEL!r}",

@@ -33,10 +33,13 @@ class Reply:
     """One answer on its way out: numbers sources, keeps the content that was sent.
 
     `base_url` is where this server's posts can be opened, for posts without an address of their
-    own.
+    own; `model` is the name that was asked for.
     """
 
     base_url: str
+    model: str = MODEL
+    # The name of the model that words the answer, or none where it is quotes alone.
+    engine: str | None = None
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
     content: str = ""
@@ -55,7 +58,12 @@ class Reply:
                 self.search_results = [self._search_result(post) for post in evidence]
                 yield self._chunk(
                     {"role": "assistant", "content": ""},
-                    {"event": "sources", "route": route, "search_results": self.search_results},
+                    {
+                        "event": "sources",
+                        "route": route,
+                        "engine": self.engine,
+                        "search_results": self.search_results,
+                    },
                     search_results=self.search_results,
                 )
             case ExtractReady(sentences):
@@ -101,7 +109,7 @@ class Reply:
         }
 
     def _head(self, kind: str) -> dict[str, Any]:
-        return {"id": self.id, "object": kind, "created": self.created, "model": MODEL}
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
 
     def _chunk(
         self,

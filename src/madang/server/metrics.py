@@ -94,12 +94,13 @@ class _Now(Collector):
         yield GaugeMetricFamily(
             "madang_stopped", "1 while the emergency brake is on.", value=self._home.stopped
         )
-        process = getattr(self._home.model.ready, "process_id", None)
-        if process is not None:
+        processes = [getattr(one, "process_id", None) for one in self._home.model.engines]
+        sizes = [_resident_bytes(one) for one in processes if one is not None]
+        if sizes:
             yield GaugeMetricFamily(
                 "madang_engine_resident_memory_bytes",
-                "Memory of the process that the embedded model runs in.",
-                value=_resident_bytes(process),
+                "Memory of the processes that embedded models run in.",
+                value=sum(sizes),
             )
 
 

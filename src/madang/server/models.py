@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from madang.home.releases import published_models
 from madang.server.chat_request import MODEL
 from madang.server.errors import ApiError
 from madang.server.metrics import CONTENT_TYPE
@@ -18,18 +20,21 @@ router = APIRouter(tags=["server"])
 
 @router.get("/v1/models", response_model=ModelList, responses=ERRORS)
 async def list_models(request: Request) -> dict[str, Any]:
-    """List the one model: answers from the community's posts."""
-    return {"object": "list", "data": [_card(service_of(request))]}
+    """List the models that answer from the community's posts: who speaks, then each by name."""
+    service = service_of(request)
+    return {"object": "list", "data": await service.call(_cards, service)}
 
 
 @router.get("/v1/models/{id:path}", response_model=ModelCard, responses=ERRORS)
 async def read_model(id: str, request: Request) -> dict[str, Any]:
     """Describe a model."""
-    if id != MODEL:
-        raise ApiError(
-            404, f"there is no model {id[:80]!r} here", code="model_not_found", param="model"
-        )
-    return _card(service_of(request))
+    service = service_of(request)
+    for card in await service.call(_cards, service):
+        if card["id"] == id:
+            return card
+    raise ApiError(
+        404, f"there is no model {id[:80]!r} here", code="model_not_found", param="model"
+    )
 
 
 @router.head("/healthz", include_in_schema=False)
@@ -51,12 +56,27 @@ async def metrics(request: Request) -> Response:
     return Response(service_of(request).metrics.text(), headers={"content-type": CONTENT_TYPE})
 
 
-def _card(service: Service) -> dict[str, Any]:
-    engine = service.home.model.ready
-    return {
-        "id": MODEL,
-        "object": "model",
-        "created": service.started,
-        "owned_by": MODEL,
-        "engine": engine.name if engine is not None else None,
-    }
+def _cards(service: Service) -> list[dict[str, Any]]:
+    home = service.home
+    engine = home.model.ready
+    name = engine.name if engine is not None else None
+    speaking = {**_card(MODEL, service.started), "engine": name, "speaks": True}
+    releases = {one.name: one for one in published_models(home.folder.releases)}
+    cards: list[dict[str, Any]] = [speaking]
+    for name in home.names.all():
+        release = releases.get(name)
+        made = _seconds(release.created_at) if release else None
+        card = _card(name, made or service.started)
+        cards.append({**card, "engine": name, "speaks": name == home.model.speaks})
+    return cards
+
+
+def _card(name: str, created: int) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": created, "owned_by": MODEL}
+
+
+def _seconds(moment: str) -> int | None:
+    try:
+        return int(datetime.fromisoformat(moment).timestamp())
+    except ValueError:
+        return None

@@ -41,13 +41,18 @@ class Health(Schema):
 
 
 class ModelCard(Schema):
-    """A model as OpenAI lists it; `engine` is what words the answers, once it is loaded."""
+    """A model as OpenAI lists it.
+
+    `madang` stands for the one that speaks here: its `engine` is what words the answers, once it
+    is loaded. Each other card is a model by its own name, and `speaks` marks that same one.
+    """
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
     engine: str | None
+    speaks: bool
 
 
 class ModelList(Schema):

@@ -5,20 +5,18 @@ from __future__ import annotations
 import math
 from typing import Any, Final
 
-from madang.engines import EngineError
-from madang.home import Home
+from madang.engines import Engine, EngineError
 
 # Of byte-level vocabularies, English takes about four bytes a token and Korean three to six.
 _BYTES_PER_TOKEN: Final = 4
 
 
-def count_usage(home: Home, asked: str, answered: str) -> dict[str, Any]:
+def count_usage(engine: Engine | None, asked: str, answered: str) -> dict[str, Any]:
     """Return OpenAI's `usage` of a conversation's text and an answer's.
 
-    The embedded model counts. Without it, or where asking would mean another request over the
-    network, the counts are estimates and `estimated` says so.
+    The embedded model that answered counts. Without it, or where asking would mean another
+    request over the network, the counts are estimates and `estimated` says so.
     """
-    engine = home.model.ready
     counts = None
     if engine is not None and not engine.remote:
         try:
