@@ -9,7 +9,7 @@ end that the model must learn.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol
@@ -259,3 +259,10 @@ def trained_runs(trained: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Return start and stop of each run of trained tokens."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], trained, [False]]).astype(np.int8)))
     return [(int(edges[i]), int(edges[i + 1])) for i in range(0, len(edges), 2)]
+
+
+def untrain(sample: Sample, before: int) -> Sample:
+    """Return the sample with nothing trained before a position."""
+    trained = sample.trained.copy()
+    trained[:before] = False
+    return replace(sample, trained=trained)
