@@ -1,0 +1,130 @@
+"""Cross-entropy over a large vocabulary without ever holding all logits.
+
+Logits are made for a few hundred trained tokens at a time, turned into the loss and at once into
+its gradient, and forgotten; tokens that are not trained cost nothing. (The idea is that of the
+chunked losses of Liger Kernel and of torchtune; the per-token form uses that the gradient with
+respect to a token's hidden state is linear in the weight of its own loss.)
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+IGNORED: Final = -100
+"""The target of a token that is not trained."""
+
+_CHUNK_ELEMENTS: Final = 1 << 23
+"""Logits held at a time: 32 MB in float32."""
+
+
+def summed_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Return the sum over the trained tokens of -log p(target), in nats, as a scalar.
+
+    `hidden` is `[T, W]`, `weight` `[V, W]` and `targets` int64 `[T]`, where IGNORED leaves a token
+    out. Where gradients are on, they are computed here and kept until `backward`.
+    """
+    hidden, targets, _ = _trained(hidden, targets)
+    return _Summed.apply(hidden, weight, targets, torch.is_grad_enabled())  # type: ignore[no-any-return,no-untyped-call]
+
+
+def log_probabilities(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    """Return log p(target) of each token, `[T]`, in nats; 0 where the target is IGNORED.
+
+    Shapes as for `summed_cross_entropy`. Differentiable once, with any weight for each token.
+    """
+    trained_hidden, trained_targets, rows = _trained(hidden, targets)
+    found = _PerToken.apply(trained_hidden, weight, trained_targets, torch.is_grad_enabled())  # type: ignore[no-untyped-call]
+    if rows is None:
+        return found  # type: ignore[no-any-return]
+    return found.new_zeros(len(targets)).index_copy(0, rows, found)  # type: ignore[no-any-return]
+
+
+def _trained(hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Keep only the tokens that are trained; the last value says which, none: all."""
+    rows = (targets != IGNORED).nonzero().squeeze(1)
+    if len(rows) == len(targets):
+        return hidden, targets, None
+    return hidden.index_select(0, rows), targets.index_select(0, rows), rows
+
+
+def _chunks(tokens: int, vocabulary: int) -> list[slice]:
+    """Divide tokens into nearly equal runs whose logits fit into _CHUNK_ELEMENTS."""
+    count = max(1, -(-tokens * vocabulary // _CHUNK_ELEMENTS))
+    size = max(1, -(-tokens // count))
+    return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
+
+
+def _probabilities(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return log p(target) `[n]` and the probabilities `[n, V]`, which take the logits' place."""
+    chosen = logits.gather(1, targets[:, None]).squeeze(1)
+    highest = logits.max(1)
+    torch.softmax(logits, 1, out=logits)
+    # The highest probability is at least 1/V, so that its logarithm is safe in every row.
+    normaliser = highest.values - logits.gather(1, highest.indices[:, None]).squeeze(1).log()
+    return chosen - normaliser, logits
+
+
+class _Summed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, grad: bool) -> Tensor:
+        want_hidden, want_weight = (grad and need for need in ctx.needs_input_grad[:2])
+        d_hidden = torch.empty_like(hidden) if want_hidden else None
+        d_weight = torch.zeros_like(weight) if want_weight else None
+        losses = hidden.new_empty(len(targets))
+        for part in _chunks(len(targets), len(weight)):
+            logits = hidden[part] @ weight.T
+            log_p, p = _probabilities(logits, targets[part])
+            losses[part] = log_p
+            if d_hidden is None and d_weight is None:
+                continue
+            p[torch.arange(len(p), device=p.device), targets[part]] -= 1
+            if d_hidden is not None:
+                torch.mm(p, weight, out=d_hidden[part])
+            if d_weight is not None:
+                d_weight.addmm_(p.T, hidden[part])
+        ctx.save_for_backward(d_hidden, d_weight)
+        return -losses.sum()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        d_hidden, d_weight = ctx.saved_tensors
+        return (
+            None if d_hidden is None else d_hidden * upstream,
+            None if d_weight is None else d_weight * upstream,
+            None,
+            None,
+        )
+
+
+class _PerToken(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, grad: bool) -> Tensor:
+        want_hidden = grad and ctx.needs_input_grad[0]
+        d_hidden = torch.empty_like(hidden) if want_hidden else None
+        found = hidden.new_empty(len(targets))
+        for part in _chunks(len(targets), len(weight)):
+            found[part], p = _probabilities(hidden[part] @ weight.T, targets[part])
+            if d_hidden is not None:
+                p[torch.arange(len(p), device=p.device), targets[part]] -= 1
+                torch.mm(p, weight, out=d_hidden[part]).neg_()
+        ctx.save_for_backward(hidden, weight, targets, d_hidden)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        hidden, weight, targets, d_hidden = ctx.saved_tensors
+        d_weight = None
+        if ctx.needs_input_grad[1]:
+            # The weight's gradient mixes tokens, so that it must wait for their weights.
+            d_weight = torch.zeros_like(weight)
+            for part in _chunks(len(targets), len(weight)):
+                p = torch.softmax(hidden[part] @ weight.T, 1)
+                p[torch.arange(len(p), device=p.device), targets[part]] -= 1
+                d_weight.addmm_(p.T, hidden[part] * -upstream[part, None])
+        return None if d_hidden is None else d_hidden * upstream[:, None], d_weight, None, None

@@ -1,0 +1,90 @@
+"""Linear layers without bias, several at once on one input, with a low-rank adapter or without.
+
+With an adapter the base weight W is frozen and y = x (W + s·B·A)ᵀ. The sum in brackets is made once
+a pass, which costs a matrix's worth of memory traffic rather than several passes over the tokens,
+and backward computes what the adapter needs and no gradient of W (LoRA, arXiv:2106.09685).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+
+class Linear(nn.Module):
+    """A weight `[out, in]`, and the adapter `scale · lora_b [out, r] · lora_a [r, in]` if any."""
+
+    lora_a: nn.Parameter | None
+    lora_b: nn.Parameter | None
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs))
+        self.register_parameter("lora_a", None)
+        self.register_parameter("lora_b", None)
+        self.scale = 0.0
+
+    def merged(self) -> Tensor:
+        """Return W + scale · B · A, without gradient; W itself where there is no adapter."""
+        weight = self.weight.detach()
+        if self.lora_a is None or self.lora_b is None:
+            return weight
+        return torch.addmm(weight, self.lora_b.detach(), self.lora_a.detach(), alpha=self.scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `[T, out]` for `x` `[T, in]`."""
+        return project(x, (self,))
+
+
+def project(x: Tensor, layers: Sequence[Linear]) -> Tensor:
+    """Return the outputs of all layers on `x` `[T, in]`, side by side: `[T, sum of outs]`."""
+    pairs = [(layer.lora_a, layer.lora_b) for layer in layers]
+    if all(a is None for a, _ in pairs):
+        weights: list[Tensor] = [layer.weight for layer in layers]
+        return functional.linear(x, weights[0] if len(weights) == 1 else torch.cat(weights))
+    merged = [layer.merged() for layer in layers]
+    weight = merged[0] if len(merged) == 1 else torch.cat(merged)
+    outs = [len(layer.weight) for layer in layers]
+    scales = [layer.scale for layer in layers]
+    flat = [p for pair in pairs for p in pair]
+    return _Adapted.apply(x, weight, outs, scales, *flat)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _Adapted(torch.autograd.Function):
+    """y = x · weightᵀ with the merged weight; gradients for x and for each pair (A, B)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        outs: list[int],
+        scales: list[float],
+        *pairs: Tensor | None,
+    ) -> Tensor:
+        ctx.save_for_backward(x, weight, *pairs)
+        ctx.outs, ctx.scales = outs, scales
+        return x @ weight.T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, *pairs = ctx.saved_tensors
+        d_x = d_y @ weight if ctx.needs_input_grad[0] else None
+        gradients: list[Tensor | None] = []
+        start = 0
+        for i, (out, scale) in enumerate(zip(ctx.outs, ctx.scales, strict=True)):
+            a, b = pairs[2 * i : 2 * i + 2]
+            part = d_y[:, start : start + out]
+            start += out
+            if a is None:
+                gradients += [None, None]
+                continue
+            gradients.append((part @ b).mul_(scale).T @ x)
+            gradients.append(part.T @ (x @ a.T).mul_(scale))
+        return d_x, None, None, None, *gradients
