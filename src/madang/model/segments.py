@@ -54,7 +54,9 @@ class Segments:
         total = int(sizes_.sum())
         positions = torch.arange(total) - starts.repeat_interleave(sizes_)
         buckets, places = _buckets(sizes, starts, total)
-        in_order = bool((places == torch.arange(total)).all())
+        # Where only the last segment is padded, the places are in order, but not all there is.
+        laid = sum(bucket.segments * bucket.length for bucket in buckets)
+        in_order = laid == total and bool((places == torch.arange(total)).all())
         return Segments(
             lengths=sizes,
             positions=positions.to(device),
