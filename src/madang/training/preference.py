@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -29,20 +30,10 @@ from madang.training.supervised import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
+# The paper's own default.
 BETA: Final = 0.1
-"""How strongly the model is held to the reference; the paper's own default."""
-
-
-class PolicyModel(Protocol):
-    """What is asked of a model: log-probabilities of targets on a packed token axis."""
-
-    def parameters(self) -> Iterator[Tensor]:
-        """Yield the weights; the first one's device is where a batch goes."""
-
-    def log_probabilities(self, tokens: Tensor, segments: Any, targets: Tensor) -> Tensor:
-        """Return float `[T]`, differentiable; 0 where the target is -100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +182,19 @@ def assemble_pairs(
     )
 
 
-def preference_loss(model: PolicyModel, batch: PreferenceBatch, beta: float = BETA) -> Tensor:
-    """Return the summed loss of a batch's pairs, in nats: divide by `batch.count` for the mean."""
-    import torch
+@dataclass(frozen=True, slots=True)
+class DirectPreference:
+    """The objective: log-probability margins over the reference, through a sigmoid."""
 
-    answers = answer_log_probabilities(model, batch)
-    reference = torch.as_tensor(batch.reference, device=answers.device)
-    return sigmoid_loss(answers, reference, beta)
+    beta: float = BETA
+    """How strongly the model is held to the reference."""
+
+    def loss(self, model: nn.Module, batch: PreferenceBatch, device: str) -> Tensor:
+        """Return the summed loss of a batch's pairs, in nats."""
+        import torch
+
+        answers = answer_log_probabilities(model, batch, device)
+        return sigmoid_loss(answers, torch.as_tensor(batch.reference, device=device), self.beta)
 
 
 def sigmoid_loss(answers: Tensor, reference: Tensor, beta: float) -> Tensor:
@@ -212,7 +209,7 @@ def sigmoid_loss(answers: Tensor, reference: Tensor, beta: float) -> Tensor:
     return -logsigmoid(beta * (margins[:, 0] - margins[:, 1])).sum()
 
 
-def answer_log_probabilities(model: PolicyModel, batch: PreferenceBatch) -> Tensor:
+def answer_log_probabilities(model: nn.Module, batch: PreferenceBatch, device: str) -> Tensor:
     """Return the log-probabilities of a batch's answers in nats, float64 `[pairs, 2]`.
 
     An answer's log-probability is the sum over its trained tokens; the sums are taken in float64,
@@ -222,34 +219,50 @@ def answer_log_probabilities(model: PolicyModel, batch: PreferenceBatch) -> Tens
 
     from madang.model.segments import Segments
 
-    device = next(model.parameters()).device
-    tokens = torch.as_tensor(batch.tokens, device=device)
-    targets = torch.as_tensor(batch.targets, device=device)
-    lengths = torch.as_tensor(batch.lengths.astype(np.int64), device=device)
-    segments = Segments.from_lengths(batch.lengths.tolist(), device=device)
-    of_tokens = model.log_probabilities(tokens, segments, targets)
-    of_segments = torch.segment_reduce(of_tokens.double(), "sum", lengths=lengths)
-    return of_segments[torch.as_tensor(batch.is_answer, device=device)].view(-1, 2)
+    segments = Segments.from_lengths(torch.from_numpy(batch.lengths), device=device)
+    tokens = torch.from_numpy(batch.tokens).to(device)
+    targets = torch.from_numpy(batch.targets).to(device)
+    log_probabilities: Any = model.log_probabilities
+    of_tokens = log_probabilities(tokens, segments, targets).double()
+    lengths = torch.from_numpy(batch.lengths.astype(np.int64)).to(device)
+    of_segments = torch.segment_reduce(of_tokens, "sum", lengths=lengths)
+    return of_segments[torch.from_numpy(batch.is_answer).to(device)].view(-1, 2)
 
 
 def reference_log_probabilities(
-    model: PolicyModel, pairs: Sequence[Pair], *, length: int
+    model: nn.Module, pairs: Sequence[Pair], *, length: int, device: str = "cpu"
 ) -> npt.NDArray[np.float64]:
     """Return what the reference says of every pair, float64 `[pairs, 2]`, in nats.
 
-    `model` is the reference as it stands: the model before training, or the base of a LoRA with
-    its adapters off. `length` is how many tokens are computed at a time.
+    The reference is the model as it stands before training, without its adapters where it has
+    any. `length` is how many tokens are computed at a time.
     """
     import torch
 
     found = np.empty((len(pairs), 2))
     sizes = np.asarray([one.tokens for one in pairs], dtype=np.int64)
-    with torch.no_grad():
+    with torch.no_grad(), adapters_off(model):
         for group in pack(range(len(pairs)), sizes, length):
-            chosen = [pairs[one] for one in group]
-            batch = assemble_pairs([chosen], np.zeros((len(group), 2)), length=length)
-            found[list(group)] = answer_log_probabilities(model, batch).cpu().numpy()
+            taken = [pairs[one] for one in group]
+            batch = assemble_pairs([taken], np.zeros((len(group), 2)), length=length)
+            found[list(group)] = answer_log_probabilities(model, batch, device).cpu().numpy()
     return found
+
+
+@contextmanager
+def adapters_off(model: nn.Module) -> Iterator[None]:
+    """Let a model's low-rank adapters add nothing for a while."""
+    from madang.model.linear import Linear
+
+    layers = [one for one in model.modules() if isinstance(one, Linear)]
+    scales = [one.scale for one in layers]
+    try:
+        for layer in layers:
+            layer.scale = 0.0
+        yield
+    finally:
+        for layer, scale in zip(layers, scales, strict=True):
+            layer.scale = scale
 
 
 def encode_preferences(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ import numpy.typing as npt
 from madang.training.batch import IGNORED
 from madang.training.data_files import Conversation, DataFileError, Message, refuse
 from madang.training.packing import PackedOrder
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 
 class EncodedChat(Protocol):
@@ -172,6 +175,27 @@ class SupervisedSource:
             for row in range(first, first + self._rows)
             for one in self._order.members(row)
         ]
+
+
+class Supervised:
+    """The objective: cross-entropy of each trained token, in nats.
+
+    Logits exist only where there is loss: the model gathers the trained positions first.
+    """
+
+    def loss(self, model: nn.Module, batch: SampleBatch, device: str) -> Tensor:
+        """Return the summed cross-entropy of a batch, or of a part of one."""
+        import torch
+
+        from madang.model.segments import Segments
+
+        result = model(
+            torch.from_numpy(batch.tokens).to(device),
+            Segments.from_lengths(torch.from_numpy(batch.lengths), device=device),
+            torch.from_numpy(batch.targets).to(device),
+        )
+        assert isinstance(result, torch.Tensor)
+        return result
 
 
 def assemble(
