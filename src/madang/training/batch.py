@@ -40,6 +40,22 @@ class StepBatch(Protocol):
         """Return the part `index` of `of` equal parts; ValueError where a segment is cut."""
 
 
+class TokenBatch(StepBatch, Protocol):
+    """A batch whose loss is the cross-entropy of its targets."""
+
+    @property
+    def tokens(self) -> npt.NDArray[np.int64]:
+        """Token ids, `[T]`."""
+
+    @property
+    def targets(self) -> npt.NDArray[np.int64]:
+        """The token to be predicted at each position, `[T]`; -100: none."""
+
+    @property
+    def weights(self) -> npt.NDArray[np.float32] | None:
+        """A factor of each target's loss, `[T]`; None: all 1."""
+
+
 class BatchSource(Protocol):
     """Where batches come from: a pure function of the step, the same on every rank."""
 

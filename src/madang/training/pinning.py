@@ -25,7 +25,7 @@ def pin(plan: Plan) -> None:
     """
     import torch
 
-    if plan.device == "cpu" and torch.backends.mkl.is_available():
+    if plan.device == "cpu" and torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
         found = os.environ.get("MKL_CBWR", "")
         if found != plan.mkl_cbwr:
             raise ValueError(

@@ -31,7 +31,7 @@ class Decay:
 
 
 def multiplier(step: int, warm_up: int, decays: Sequence[Decay]) -> float:
-    """Return the factor of every learning rate at `step` (counted from 0), above 0 and at most 1."""
+    """Return the factor of every learning rate at `step` (counted from 0), from 0 to 1."""
     past = [decay for decay in decays if decay.start <= step]
     if not past:
         return min(1.0, (step + 1) / (warm_up + 1))
