@@ -1,8 +1,9 @@
-"""The tokenizer: byte-level BPE whose ids are the same in `tokenizers`, transformers and llama.cpp.
+"""The tokenizer: byte-level BPE with the same ids in `tokenizers`, transformers and llama.cpp.
 
-Byte-level BPE is GPT-2's (https://cdn.openai.com/better-language-models, section 2.2): a text is cut
-by a pattern, each piece is spelt in 256 characters that stand for its UTF-8 bytes, and pairs are
-joined in the order in which they were learnt. Nothing is normalised and nothing is unknown.
+Byte-level BPE is GPT-2's (Radford et al. 2019, "Language Models are Unsupervised Multitask
+Learners", section 2.2): a text is cut by a pattern, each piece is spelt in 256 characters that
+stand for its UTF-8 bytes, and pairs are joined in the order in which they were learnt. Nothing is
+normalised and nothing is unknown.
 """
 
 from __future__ import annotations
@@ -163,7 +164,8 @@ class Tokenizer:
     def merges(self) -> list[tuple[str, str]]:
         """The pairs in the order in which they are joined, in GPT-2's spelling of bytes."""
         pairs = self._document["model"]["merges"]
-        return [tuple(pair.split(" ")) if isinstance(pair, str) else tuple(pair) for pair in pairs]
+        split = (pair.split(" ") if isinstance(pair, str) else pair for pair in pairs)
+        return [(left, right) for left, right in split]
 
     @cached_property
     def added(self) -> dict[int, str]:
