@@ -15,7 +15,7 @@ from madang.posts.event import (
 from madang.posts.log import PostLog
 from madang.posts.post import Media, Post
 from madang.posts.schema import DamagedLogError, NewerLogError
-from madang.posts.stored import Stored
+from madang.posts.stored import Stored, Version
 
 __all__ = [
     "FILE_GRANT",
@@ -37,5 +37,6 @@ __all__ = [
     "Purpose",
     "SetVisibility",
     "Stored",
+    "Version",
     "Write",
 ]

@@ -25,7 +25,7 @@ from madang.posts.appending import Appending
 from madang.posts.consent import PURPOSES, Decision, resolve
 from madang.posts.event import Event, Grant, NewEvent, Outcome
 from madang.posts.pending import Pending
-from madang.posts.stored import Stored
+from madang.posts.stored import Stored, Version
 
 SALT_BYTES: Final = 16
 
@@ -194,6 +194,15 @@ class PostLog:
             (after_key, before_key if before_key is not None else 1 << 62, limit),
         )
         return [stored.from_row(row) for row in rows]
+
+    def versions(self, after_key: int = 0, limit: int = 1000) -> list[Version]:
+        """Return posts as `scan` does, with their bytes unread: what a digest is made of."""
+        rows = self._connection().execute(
+            "SELECT p.key, p.id, p.thread, p.state, p.allowed, e.salt, e.payload "
+            f"FROM {stored.JOIN} WHERE p.key > ? AND p.state != 2 ORDER BY p.key LIMIT ?",
+            (after_key, limit),
+        )
+        return list(map(Version._make, rows))
 
     def stored(self, keys: Sequence[int]) -> dict[int, Stored]:
         """Return posts by key, in one read; unknown and erased ones are absent."""

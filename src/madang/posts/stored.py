@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -33,6 +34,26 @@ class Stored:
     def allows(self, purpose: Purpose) -> bool:
         """Return whether the post may be used for a purpose; a hidden one for none."""
         return self.visible and bool(self.allowed & BIT[purpose])
+
+
+class Version(NamedTuple):
+    """The current version of a post as the log's bytes; see PostLog.digest."""
+
+    key: int
+    id: str
+    thread: str
+    state: int
+    allowed: int
+    salt: bytes
+    payload: bytes
+
+    def allows(self, purpose: Purpose) -> bool:
+        """Return whether the post may be used for a purpose; a hidden one for none."""
+        return self.state == VISIBLE and bool(self.allowed & BIT[purpose])
+
+    def digest(self) -> bytes:
+        """Return the salted digest, 32 bytes."""
+        return hashlib.sha256(self.salt + self.payload).digest()
 
 
 COLUMNS: Final = "p.key, p.seq, e.payload, p.state, p.allowed, p.thread, p.metrics"
