@@ -90,6 +90,14 @@ def lora_state(model: Transformer) -> dict[str, Tensor]:
     return state
 
 
+def merged_state(model: Transformer) -> dict[str, Tensor]:
+    """Return every weight by its name, adapters added to theirs; the model stays as it is."""
+    state = {n: p.detach() for n, p in model.named_parameters() if ".lora_" not in n}
+    for name, layer in adaptable(model):
+        state[f"{name}.weight"] = layer.merged()
+    return state
+
+
 def adaptable(model: Transformer) -> Iterator[tuple[str, Linear]]:
     """Yield name and layer of every linear layer of the blocks, in order."""
     for name, module in model.named_modules():

@@ -159,7 +159,7 @@ class Transformer(nn.Module):
     """A decoder-only language model.
 
     Parameters bear the names of Hugging Face's Qwen3 and Llama, less the leading `model.`. The
-    weights are drawn with seed 0 unless `initialise` is called or others are loaded.
+    weights are those of `initialise(0)` until others are drawn or loaded.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -170,6 +170,7 @@ class Transformer(nn.Module):
         self.norm = RMSNorm(config.width, config.norm_epsilon)
         if not config.tied:
             self.lm_head = Linear(config.width, config.vocabulary)
+        self.initialise(0)
 
     def initialise(self, seed: int) -> None:
         """Draw every weight anew; the same for a seed whatever the number of threads or the dtype.
@@ -185,6 +186,8 @@ class Transformer(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for name, parameter in self.named_parameters():
+                if parameter.is_meta:
+                    continue
                 if parameter.ndim == 1:
                     parameter.fill_(1.0)
                 elif name.endswith(("o_proj.weight", "down_proj.weight", "lm_head.weight")):
