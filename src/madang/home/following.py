@@ -6,6 +6,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from madang.posts import PostLog
@@ -21,8 +22,21 @@ _log = logging.getLogger("madang.home")
 class Following:
     """Two threads: one applies what the log took, one removes erased bytes from files."""
 
-    def __init__(self, log: PostLog, index: LexicalIndex) -> None:
+    def __init__(
+        self,
+        log: PostLog,
+        index: LexicalIndex,
+        *,
+        others: Callable[[], bool] = lambda: False,
+        purge_others: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Prepare to follow. `others` tells whether more than the index is made of posts.
+
+        `purge_others` then removes from it what was erased or refused.
+        """
         self._log = log
+        self._others = others
+        self._purge_others = purge_others
         self._index = index
         self._ended = threading.Event()
         self._purging = threading.Event()
@@ -53,7 +67,7 @@ class Following:
                 if behind or self._log.last_seq != self._index.cursor:
                     self._index.follow()
                     behind = False
-                    if self._index.dirty:
+                    if self._index.dirty or self._others():
                         self._purging.set()
             except (OSError, sqlite3.OperationalError):
                 _log.exception("the index could not follow the log; trying again in a second")
@@ -67,6 +81,7 @@ class Following:
             while not self._ended.is_set() and time.monotonic() < due:
                 self._ended.wait(0.1)
             try:
+                self._purge_others()
                 # The log first: another process may be reading it and make us wait.
                 emptied = self._log.truncate()
                 if not (self._index.purge() and emptied) and not self._ended.is_set():

@@ -18,10 +18,12 @@ from typing import Any, Final, Self
 from madang.answer import Answer, Answerer, CommunityPosts, Finished, Request
 from madang.engines import Engine
 from madang.home.answering import AnswersEngine, Steps
+from madang.home.background import BackgroundLearner, LearningStatus
 from madang.home.brake import Brake
 from madang.home.folder import Folder, locate
 from madang.home.following import Following
 from madang.home.named_models import NamedModels, write_speaking
+from madang.home.purging import purge_corpora
 from madang.posts import (
     FILE_GRANT,
     Consent,
@@ -111,6 +113,7 @@ class Home:
         self.names = NamedModels(self.folder, model, model_key)
         self.model = self.names.models()
         self._following: Following | None = None
+        self._learner: BackgroundLearner | None = None
         self._ended = threading.Event()
         self._brake_watch: threading.Thread | None = None
 
@@ -128,6 +131,9 @@ class Home:
     def close(self) -> None:
         """End background work and give everything back. Calling it again is harmless."""
         self._ended.set()
+        if self._learner is not None:
+            self._learner.close()
+            self._learner = None
         if self._following is not None:
             self._following.close()
             self._following = None
@@ -220,6 +226,7 @@ class Home:
         event = Consent(self._source_of(author, source), author, dict(purposes))
         (outcome,) = self.log.append([event])
         self._follow_now()
+        self._purge()
         return outcome
 
     def explain(self, post: str) -> list[Decision]:
@@ -350,12 +357,34 @@ class Home:
         """Keep the index up with the log, remove erased bytes, and mind the emergency brake."""
         if self._following is not None:
             return
-        self._following = Following(self.log, self.index)
+        self._following = Following(
+            self.log,
+            self.index,
+            others=self.folder.corpus.is_dir,
+            purge_others=self._purge_learning,
+        )
         self._following.start()
         self._brake_watch = threading.Thread(
             target=self.brake.watch, args=(self._cancel, self._ended), daemon=True
         )
         self._brake_watch.start()
+
+    def learn_in_background(self, minutes: float, **options: Any) -> None:
+        """Have the community's own model learn for `minutes`, at the lowest priority.
+
+        It begins as soon as the packages for it are installed. Where its release passes its
+        checks, it takes over the conversation. `options` are fields of `TrainOptions`.
+        """
+        if self._learner is None:
+            self._learner = BackgroundLearner(
+                self.folder, self.log, minutes, take_over=self.switch, options=options
+            )
+            self._learner.start()
+
+    @property
+    def learning_status(self) -> LearningStatus:
+        """What the model in the background does now."""
+        return self._learner.status if self._learner is not None else LearningStatus("off")
 
     def stop(self) -> None:
         """Pull the emergency brake: within a second nothing is generated any more."""
@@ -387,8 +416,15 @@ class Home:
     def _purge(self) -> None:
         """Remove erased bytes from files, unless the background does it."""
         if self._following is None:
+            self._purge_learning()
             self.log.truncate()
             self.index.purge()
+
+    def _purge_learning(self) -> None:
+        """Remove erased posts from what models learn from; a run that reads them begins anew."""
+        removed = purge_corpora(self.folder, self.log)
+        if self._learner is not None:
+            self._learner.corpora_purged(removed)
 
     def _source_of(self, author: str, source: str | None) -> str:
         sources = [source] if source is not None else self.log.sources_of(author)

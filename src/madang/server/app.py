@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import FastAPI
 
 from madang.home import Home
-from madang.server import chat, errors, models, page, posts
+from madang.server import chat, errors, learning, models, page, posts
 from madang.server.access import Access, Hosts
 from madang.server.body_limit import BodyLimit
 from madang.server.headers import Headers
@@ -27,12 +27,14 @@ def create_app(
     allowed_hosts: tuple[str, ...] = (),
     workers: int = DEFAULT_WORKERS,
     queue: int = DEFAULT_QUEUE,
+    learn_minutes: float = 0,
 ) -> FastAPI:
     """Return the application that serves a home, which stays the caller's to close.
 
     `host` is the address that it will be bound to; `allowed_hosts` are further names that it goes
     by. At most `workers` answers are made at once while `queue` questions wait. The model is
-    loaded in the background once the application has started.
+    loaded in the background once the application has started; then the community's own model
+    learns for `learn_minutes`, where that is more than none.
     """
     service = Service(home, workers=workers, queue=queue)
 
@@ -40,6 +42,8 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         home.follow_in_background()
         home.model.load_in_background()
+        if learn_minutes:
+            home.learn_in_background(learn_minutes)
         try:
             yield
         finally:
@@ -55,7 +59,8 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.service = service
-    for router in (chat.router, posts.router, posts.admin, models.router, page.router):
+    routers = (chat.router, posts.router, posts.admin, models.router, learning.router, page.router)
+    for router in routers:
         app.include_router(router)
     errors.install(app)
     # The last one added is the first that a request meets.

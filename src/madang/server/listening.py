@@ -31,15 +31,23 @@ def serve(
     port: int = 8080,
     workers: int = DEFAULT_WORKERS,
     queue: int = DEFAULT_QUEUE,
+    learn_minutes: float = 0,
     on_listening: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve a home until SIGINT or SIGTERM, and return; the home stays the caller's to close.
 
-    Port 0 takes any free one. `on_listening` is called with the server's URL as soon as requests
+    Port 0 takes any free one. The community's model learns for `learn_minutes` in the background;
+    0 leaves that out. `on_listening` is called with the server's URL as soon as requests
     are taken. Raises ValueError where the address cannot be listened on.
     """
     Server(
-        home, host=host, port=port, workers=workers, queue=queue, on_listening=on_listening
+        home,
+        host=host,
+        port=port,
+        workers=workers,
+        queue=queue,
+        learn_minutes=learn_minutes,
+        on_listening=on_listening,
     ).serve_until_ended()
 
 
@@ -55,9 +63,10 @@ class Server(uvicorn.Server):
         workers: int,
         queue: int,
         on_listening: Callable[[str], None],
+        learn_minutes: float = 0,
     ) -> None:
         """Open the port. Raises ValueError where that fails."""
-        app = create_app(home, host=host, workers=workers, queue=queue)
+        app = create_app(home, host=host, workers=workers, queue=queue, learn_minutes=learn_minutes)
         service = app.state.service
         assert isinstance(service, Service)
         super().__init__(

@@ -94,6 +94,18 @@ class _Now(Collector):
         yield GaugeMetricFamily(
             "madang_stopped", "1 while the emergency brake is on.", value=self._home.stopped
         )
+        status = self._home.learning_status
+        states = GaugeMetricFamily(
+            "madang_learning", "1 for what the background learner does now.", labels=["state"]
+        )
+        states.add_metric([status.state], 1)
+        yield states
+        if status.seconds is not None:
+            yield GaugeMetricFamily(
+                "madang_learning_seconds",
+                "How long the background learner has been learning.",
+                value=status.seconds,
+            )
         processes = [getattr(one, "process_id", None) for one in self._home.model.engines]
         sizes = [_resident_bytes(one) for one in processes if one is not None]
         if sizes:

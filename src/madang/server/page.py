@@ -43,6 +43,12 @@ async def index(request: Request) -> Response:
     return _file(FOLDER / "index.html", request)
 
 
+@router.api_route("/runs", methods=["GET", "HEAD"], include_in_schema=False)
+async def runs(request: Request) -> Response:
+    """Return the page that shows runs and compares them."""
+    return _file(FOLDER / "runs.html", request)
+
+
 @router.api_route("/static/{path:path}", methods=["GET", "HEAD"], include_in_schema=False)
 async def static(path: str, request: Request) -> Response:
     """Return a file of the page."""
@@ -77,6 +83,8 @@ def _info(service: Service) -> dict[str, Any]:
     return {
         "name": "Madang",
         "model": engine.name if engine is not None else "",
+        "speaks": home.model.speaks,
+        "models": home.names.all(),
         "posts": overview.posts,
         "authors": overview.authors,
         "newest": format_time(overview.newest) if overview.newest else None,

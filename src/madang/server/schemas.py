@@ -236,11 +236,87 @@ class Changed(Schema):
     outcome: Outcome
 
 
+class CurvePoint(Schema):
+    """Steps of a run, summed up: means of loss (nats a token), bits per byte and tokens/s."""
+
+    step: int | None
+    seconds: float | None
+    tokens: int | None
+    loss: float | None
+    bits_per_byte: float | None
+    tokens_per_second: float | None
+
+
+class CurveOut(Schema):
+    """How a run went so far; figures without points are the newest step's."""
+
+    points: list[CurvePoint]
+    evaluations: list[dict[str, Any]]
+    step: int | None
+    tokens: int | None
+    tokens_per_second: float | None
+    peak_share: float | None
+    sample: str | None
+
+
+class LearningNow(Schema):
+    """What the model in the background does.
+
+    `off`: it was not asked to learn; `absent`: the packages for it are not installed;
+    `waiting`: it begins soon; `nothing`: no post may be learned from; `learning` with its
+    `stage`; `learned`: its release speaks; `failed`; `stopped`: the emergency brake is on.
+    """
+
+    state: Literal[
+        "off", "absent", "waiting", "nothing", "learning", "learned", "failed", "stopped"
+    ]
+    stage: str | None
+    detail: str | None
+    minutes: float
+    seconds: float | None
+    run: str | None
+    release: str | None
+    speaks: str
+    bits_per_byte: dict[str, Any] | None
+    curve: CurveOut
+
+
+class RunOut(Schema):
+    """A run: what it started from, how, and what became of it."""
+
+    run: str
+    state: Literal["running", "finished", "stopped", "failed"]
+    detail: str | None
+    started: datetime | None
+    ended: datetime | None
+    release: str | None
+    base: str
+    method: str | None
+    objective: str | None
+    minutes: float | None
+    seed: int | None
+
+
+class RunDetail(RunOut):
+    """A run with its curve."""
+
+    curve: CurveOut
+
+
+class RunList(Schema):
+    """All runs, newest first."""
+
+    object: Literal["list"]
+    data: list[RunOut]
+
+
 class PageInfo(Schema):
     """What the chat page shows of this server."""
 
     name: Literal["Madang"]
     model: str
+    speaks: str
+    models: list[str]
     posts: int
     authors: int
     newest: datetime | None

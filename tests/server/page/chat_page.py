@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
-from playwright.sync_api import Locator, Page
+from playwright.sync_api import Browser, Locator, Page
 from serving import Served
 
 # Chromium reports every status of 400 and more on the console; tests look at those themselves.
 EXPECTED_ON_CONSOLE = "Failed to load resource"
+PATIENCE_MS = 20_000
 
 
 class Town:
@@ -125,3 +127,44 @@ class ChatPage:
 
 
 OpenPage = Callable[..., ChatPage]
+
+
+@contextmanager
+def pages(browser: Browser, town: Town) -> Iterator[OpenPage]:
+    opened: list[ChatPage] = []
+
+    def open_one(
+        lang: str = "en", width: int = 1280, height: int = 800, **options: Any
+    ) -> ChatPage:
+        context = browser.new_context(
+            locale={"en": "en-US", "ko": "ko-KR"}[lang],
+            timezone_id="Asia/Seoul",
+            viewport={"width": width, "height": height},
+            reduced_motion="reduce",
+            **options,
+        )
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        opened.append(ChatPage(page, town.url))
+        return opened[-1]
+
+    yield open_one
+    for chat in opened:
+        chat.page.context.close()
+    assert [error for chat in opened for error in chat.errors] == []
+
+
+def violations(chat: ChatPage, axe: str) -> list[str]:
+    # Evaluated, not loaded as a script: the page's policy allows no script but its own.
+    chat.page.evaluate(axe)
+    result = chat.page.evaluate(
+        """() => axe.run(document, { runOnly: [
+          "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice",
+        ] })"""
+    )
+    assert result["passes"]
+    return [
+        f"{one['id']}: {node['html']} ({node['failureSummary']})"
+        for one in result["violations"]
+        for node in one["nodes"]
+    ]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import pytest
-from chat_page import ChatPage, OpenPage, Town
+from chat_page import OpenPage, Town, pages
 from playwright.sync_api import Browser, sync_playwright
 from serving import NO_MODEL, opened_copy, serving
 
@@ -21,7 +20,6 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
-PATIENCE_MS = 20_000
 
 
 # No longer than a module: while it runs, no other test of the process can use asyncio.
@@ -71,26 +69,12 @@ def open_page_with_model(browser: Browser, town_with_model: Town) -> Iterator[Op
         yield open_one
 
 
-@contextmanager
-def pages(browser: Browser, town: Town) -> Iterator[OpenPage]:
-    opened: list[ChatPage] = []
-
-    def open_one(
-        lang: str = "en", width: int = 1280, height: int = 800, **options: Any
-    ) -> ChatPage:
-        context = browser.new_context(
-            locale={"en": "en-US", "ko": "ko-KR"}[lang],
-            timezone_id="Asia/Seoul",
-            viewport={"width": width, "height": height},
-            reduced_motion="reduce",
-            **options,
-        )
-        page = context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        opened.append(ChatPage(page, town.url))
-        return opened[-1]
-
-    yield open_one
-    for chat in opened:
-        chat.page.context.close()
-    assert [error for chat in opened for error in chat.errors] == []
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core, as the test dependency axe-playwright-python carries it."""
+    try:
+        files = metadata.files("axe-playwright-python") or []
+    except metadata.PackageNotFoundError:
+        pytest.skip("axe-playwright-python is not installed: make test installs it")
+    (path,) = [file for file in files if file.name == "axe.min.js"]
+    return path.read_text("utf-8")

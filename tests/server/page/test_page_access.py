@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib import metadata
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from chat_page import ChatPage, OpenPage, Town
+from chat_page import OpenPage, Town, violations
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
@@ -19,33 +18,6 @@ QUESTION = {
     "ko": "달섬 가는 첫 배는 몇 시에 출발하나요?",
 }
 SCREENS = {"wide": (1280, 800), "phone": (360, 740)}
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core, as the test dependency axe-playwright-python carries it."""
-    try:
-        files = metadata.files("axe-playwright-python") or []
-    except metadata.PackageNotFoundError:
-        pytest.skip("axe-playwright-python is not installed: make test installs it")
-    (path,) = [file for file in files if file.name == "axe.min.js"]
-    return path.read_text("utf-8")
-
-
-def violations(chat: ChatPage, axe: str) -> list[str]:
-    # Evaluated, not loaded as a script: the page's policy allows no script but its own.
-    chat.page.evaluate(axe)
-    result = chat.page.evaluate(
-        """() => axe.run(document, { runOnly: [
-          "wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice",
-        ] })"""
-    )
-    assert result["passes"]
-    return [
-        f"{one['id']}: {node['html']} ({node['failureSummary']})"
-        for one in result["violations"]
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ CATALOGUES = {
     lang: json.loads((PAGE / f"messages/{lang}.json").read_text()) for lang in ("en", "ko")
 }
 SCRIPTS = sorted((PAGE / "js").glob("*.js"))
+PAGES = sorted(PAGE.glob("*.html"))
 STYLES = sorted(PAGE.glob("*.css"))
 HANGUL = re.compile("[가-힣]")
 
@@ -42,7 +43,7 @@ def test_a_catalogue_has_no_key_twice() -> None:
 
 
 def test_every_message_is_said_and_every_said_message_exists() -> None:
-    sources = "\n".join(path.read_text() for path in [PAGE / "index.html", *SCRIPTS])
+    sources = "\n".join(path.read_text() for path in [*PAGES, *SCRIPTS])
     named = set(re.findall(r'["`]([a-z]+\.[a-z_]+)["`]', sources))
     # Keys that are put together, such as `failure.${reason}`.
     families = set(re.findall(r"`([a-z]+\.)\$\{", sources))
@@ -54,15 +55,14 @@ def test_every_message_is_said_and_every_said_message_exists() -> None:
     assert unsaid == set()
 
 
-def test_the_page_has_nothing_inline() -> None:
-    html = (PAGE / "index.html").read_text()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_page_has_nothing_inline(path: Path) -> None:
+    html = path.read_text()
     assert not re.search(r"<style|\sstyle=|\son[a-z]+=|javascript:", html)
     assert re.findall(r"<script[^>]*>(.*?)</script>", html, re.S) == [""]
 
 
-@pytest.mark.parametrize(
-    "path", [PAGE / "index.html", *SCRIPTS, *STYLES], ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", [*PAGES, *SCRIPTS, *STYLES], ids=lambda path: path.name)
 def test_no_file_names_another_origin(path: Path) -> None:
     namespaces = {"http://www.w3.org/2000/svg"}
     assert set(re.findall(r"""(?:https?:)?//[\w.-]+\.[^\s"')]+""", path.read_text())) <= namespaces
@@ -76,7 +76,7 @@ def test_no_script_writes_markup(path: Path) -> None:
 
 
 def test_every_file_that_a_file_names_exists() -> None:
-    for path in [PAGE / "index.html", *SCRIPTS]:
+    for path in [*PAGES, *SCRIPTS]:
         text = path.read_text()
         for name in re.findall(r"/static/([\w./-]+\.(?:css|js|svg))", text):
             assert (PAGE / name).is_file(), (path.name, name)
@@ -84,15 +84,28 @@ def test_every_file_that_a_file_names_exists() -> None:
             assert (PAGE / "js" / name).is_file(), (path.name, name)
 
 
-def test_every_script_is_loaded_at_once() -> None:
-    html = (PAGE / "index.html").read_text()
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_script_of_a_page_is_loaded_at_once(path: Path) -> None:
+    html = path.read_text()
     preloaded = re.findall(r'modulepreload" href="/static/js/([\w.]+)"', html)
-    assert sorted([*preloaded, "main.js"]) == [path.name for path in SCRIPTS]
+    (main,) = re.findall(r'script type="module" src="/static/js/([\w.]+)"', html)
+    needed, waiting = set(), [main]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += re.findall(r'from "\./([\w.]+)"', (PAGE / "js" / name).read_text())
+    assert sorted([*preloaded, main]) == sorted(needed)
+
+
+def test_every_script_belongs_to_a_page() -> None:
+    html = "".join(path.read_text() for path in PAGES)
+    assert set(re.findall(r"/static/js/([\w.]+)", html)) == {path.name for path in SCRIPTS}
 
 
 def test_every_drawing_that_is_used_is_drawn() -> None:
     drawn = set(re.findall(r'symbol id="(\w+)"', (PAGE / "drawings.svg").read_text()))
-    sources = "\n".join(path.read_text() for path in [PAGE / "index.html", *SCRIPTS])
+    sources = "\n".join(path.read_text() for path in [*PAGES, *SCRIPTS])
     used = set(re.findall(r"drawings\.svg#(\w+)", sources)) | set(
         re.findall(r'drawing\("(\w+)"\)', sources)
     )

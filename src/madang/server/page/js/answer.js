@@ -18,7 +18,12 @@ export function afterChunk(answer, chunk) {
   const event = chunk.madang;
   switch (event?.event) {
     case "sources":
-      return { ...answer, route: event.route, sources: chunk.search_results ?? event.search_results ?? [] };
+      return {
+        ...answer,
+        route: event.route,
+        engine: event.engine ?? null,
+        sources: chunk.search_results ?? event.search_results ?? [],
+      };
     case "extract":
       return { ...answer, extract: numbered(event.sentences, answer) };
     case "sentence":

@@ -20,6 +20,21 @@ export async function fetchInfo() {
   return (await send("/page/info")).json();
 }
 
+/** What the model in the background does, with its curve. */
+export async function fetchLearning() {
+  return (await send("/v1/learning")).json();
+}
+
+/** The runs of the home, newest first. */
+export async function fetchRuns() {
+  return (await send("/v1/runs")).json();
+}
+
+/** One run with its curve. */
+export async function fetchRun(name) {
+  return (await send(`/v1/runs/${encodeURIComponent(name)}`)).json();
+}
+
 /** A post with its thread. Raises Failure "gone" or "missing" where there is none. */
 export async function fetchPost(id) {
   return (await send(`/v1/posts/${encodeURIComponent(id)}`)).json();
@@ -48,13 +63,16 @@ export function isAbsent(failure) {
   return failure.reason === "gone" || failure.reason === "missing";
 }
 
-/** Yield the chunks of an answer to [{role, content}]. Aborting `signal` ends it with AbortError. */
-export async function* ask(messages, signal) {
+/**
+ * Yield the chunks of an answer to [{role, content}], by `model` or, where that is null, by the one
+ * that speaks. Aborting `signal` ends it with AbortError.
+ */
+export async function* ask(messages, signal, model = null) {
   const response = await send("/v1/chat/completions", {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
-      model: "madang",
+      model: model ?? "madang",
       messages,
       stream: true,
       stream_options: { include_usage: true },

@@ -12,7 +12,7 @@ const PATIENCE = 3;
 
 /**
  * `log` is the element of the turns. `on` has what the rest of the page does: openPost, announce,
- * busy(now), changed(hasTurns), stopped().
+ * busy(now), changed(hasTurns), stopped(), and model(), which is asked or null.
  */
 export class Chat {
   #log;
@@ -176,7 +176,7 @@ export class Chat {
     const heard = new Set();
     for (let attempt = 1; ; attempt += 1) {
       try {
-        for await (const chunk of ask(messages, signal)) {
+        for await (const chunk of ask(messages, signal, this.#on.model())) {
           const before = turn.answer;
           const answer = afterChunk(before, chunk);
           this.#change(turn, { status: "streaming", failure: null, answer });

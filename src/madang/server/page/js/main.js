@@ -7,7 +7,9 @@ import { composer } from "./composer.js";
 import { conversationsMenu } from "./conversations.js";
 import { element } from "./dom.js";
 import { currentLanguage, preferredLanguage, say, useLanguage } from "./i18n.js";
+import { learningPanel } from "./learning.js";
 import { postDialog } from "./post.js";
+import { asked, speakerChoice, tookOver } from "./speaker.js";
 import { openId } from "./store.js";
 
 const OWN_NAME = "Madang";
@@ -16,17 +18,20 @@ const PATIENCE = 40;
 const RECHECK_MS = 10_000;
 
 const part = (id) => document.getElementById(id);
-let info = { name: "Madang", model: "", examples: {}, stopped: false };
+let info = { name: "Madang", model: "", speaks: "", models: [], examples: {}, stopped: false };
 let nextLook = null;
 let looks = 0;
 let checked = Date.now();
 
+const announce = announcer(part("announcements"));
+const speaker = speakerChoice(part("model"), part("models"));
 const openPost = postDialog(part("post"), { onAbsent: (id) => chat.forgetPost(id) });
 const chat = new Chat(part("log"), {
   about: () => info,
   on: {
     openPost,
-    announce: announcer(part("announcements")),
+    announce,
+    model: asked,
     busy: (now) => field.setBusy(now),
     changed: (hasTurns) => {
       part("welcome").hidden = hasTurns;
@@ -100,7 +105,7 @@ async function showInfo() {
   } catch {
     return;
   }
-  part("model").textContent = info.model;
+  speaker.show(info);
   if (info.name !== OWN_NAME) showName(info.name);
   const values = { posts: info.posts, authors: info.authors, newest: { at: info.newest } };
   say(part("holdings"), info.newest ? "welcome.holdings" : "welcome.empty", values);
@@ -121,6 +126,12 @@ function lookAgain() {
 await useLanguage(preferredLanguage());
 showLanguage();
 await showInfo();
+await learningPanel(part("learning"), {
+  onSpeaks: (name) => {
+    announce(tookOver(name));
+    showInfo();
+  },
+});
 document.body.classList.add("ready");
 const reopened = openId();
 const opened = reopened !== null && (await chat.open(reopened));

@@ -14,6 +14,7 @@ export function turnView(turn, { openPost, retry, about }) {
   made += 1;
   const called = { class: "question", id: `question-${made}`, ...ownLanguage(turn.question) };
   const heading = element("h2", called, turn.question);
+  const speaker = element("bdi", { class: "speaker" });
   const state = element("span", { class: "state" });
   const body = element("div", { class: "body" });
   const failure = element("p", { class: "failure" });
@@ -38,7 +39,14 @@ export function turnView(turn, { openPost, retry, about }) {
     element(
       "div",
       { class: "answer" },
-      element("p", { class: "byline" }, drawing("yard"), element("span", { say: "answer.byline" }), state),
+      element(
+        "p",
+        { class: "byline" },
+        drawing("yard"),
+        element("span", { say: "answer.byline" }),
+        speaker,
+        state,
+      ),
       body,
       failure,
       element("div", { class: "foot" }, asOf, copy, again),
@@ -57,6 +65,8 @@ export function turnView(turn, { openPost, retry, about }) {
       open: (id, citations) => openPost(id, citations),
     });
     showSources(sources, answer, cited, (id) => openPost(id, citationsOf(answer, id)));
+    speaker.hidden = !answer.engine;
+    speaker.textContent = answer.engine ?? "";
     showState(state, turn);
     showFailure(failure, turn);
     asOf.hidden = !answer.asOf;
