@@ -1,0 +1,174 @@
+"""The proof that an export is the model: other programs read it and must say what we say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from madang.model.lora import load_adapter
+from madang.model.transformer import Transformer
+from madang.release import checks
+from madang.release.checks import Check
+from madang.release.export import ADAPTER, Format, GgufKind, gguf_kind, gguf_name
+from madang.release.llama_cpp import LlamaCppError, read_with_llama_cpp
+from madang.release.prompts import CONVERSATIONS, Reference, log_probabilities
+from madang.text.chat_template import encode_chat, render
+from madang.text.hard_texts import hard_texts
+from madang.text.tokenizer import Tokenizer
+
+_KL: Final[dict[GgufKind, float]] = {"f16": checks.F16_KL, "q8_0": checks.Q8_0_KL}
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What every program must make of an export.
+
+    `letter` is the id of one; `tokens` are the ids of `texts`; `rendered` are `conversations` up to where the assistant
+    answers; `whole` are they with its answer, and `chats` the ids of that.
+    """
+
+    reference: Reference
+    vocabulary: int
+    letter: int
+    special: tuple[str, ...]
+    texts: list[str]
+    tokens: list[list[int]]
+    rendered: list[str]
+    whole: list[str]
+    chats: list[list[int]]
+
+
+def expected(tokenizer: Tokenizer, reference: Reference) -> Expected:
+    """Ask our own tokenizer, template and model what every program must say."""
+    texts = list(hard_texts())
+    return Expected(
+        reference=reference,
+        vocabulary=reference.log_probabilities.shape[1],
+        letter=tokenizer.encode("a")[0],
+        special=tuple(tokenizer.special),
+        texts=texts,
+        tokens=tokenizer.encode_batch(texts),
+        rendered=[render(each[:-1], add_generation_prompt=True) for each in CONVERSATIONS],
+        whole=[render(each) for each in CONVERSATIONS],
+        chats=[encode_chat(tokenizer, each).ids for each in CONVERSATIONS],
+    )
+
+
+def prove(
+    format: Format,
+    folder: Path,
+    wanted: Expected,
+    *,
+    base: Callable[[], Transformer],
+    threads: int,
+) -> Iterator[Check]:
+    """Yield the checks of one format of an export, each as soon as it is known.
+
+    `base` gives the model that an adapter is put on.
+    """
+    kind = gguf_kind(format)
+    if kind is not None:
+        yield from _prove_gguf(kind, folder, wanted, threads)
+    elif format == "adapter":
+        yield from _prove_adapter(folder, wanted, base)
+    else:
+        yield from _prove_safetensors(folder, wanted)
+
+
+def _prove_safetensors(folder: Path, wanted: Expected) -> Iterator[Check]:
+    from madang.release.with_transformers import Loaded
+
+    try:
+        loaded = Loaded(folder)
+    except ValueError as error:
+        yield checks.not_loaded("safetensors/loads", str(error))
+        return
+    yield checks.loaded("safetensors/loads")
+    # What holds no name of a special token must be spelt the same by a plain call, too.
+    plain = [
+        (text, ids)
+        for text, ids in zip(wanted.texts, wanted.tokens, strict=True)
+        if not any(name in text for name in wanted.special)
+    ]
+    yield checks.all_equal(
+        "safetensors/token_ids",
+        [*wanted.tokens, *(ids for _, ids in plain)],
+        [
+            *(loaded.tokens(text) for text in wanted.texts),
+            *(loaded.tokens(text, plain=False) for text, _ in plain),
+        ],
+        [*wanted.texts, *(text for text, _ in plain)],
+    )
+    yield checks.all_equal(
+        "safetensors/chat_template",
+        [*wanted.rendered, *wanted.whole, *wanted.chats],
+        [
+            *(loaded.rendered(each[:-1], answer=True) for each in CONVERSATIONS),
+            *(loaded.rendered(each, answer=False) for each in CONVERSATIONS),
+            *(loaded.chat_tokens(each) for each in CONVERSATIONS),
+        ],
+    )
+    reference = wanted.reference
+    yield checks.difference(
+        "safetensors/log_probabilities",
+        reference.log_probabilities,
+        loaded.log_probabilities(reference.prompts),
+        checks.SAFETENSORS_DIFFERENCE,
+    )
+
+
+def _prove_gguf(kind: GgufKind, folder: Path, wanted: Expected, threads: int) -> Iterator[Check]:
+    name, reference = f"gguf-{kind}", wanted.reference
+    try:
+        found = read_with_llama_cpp(
+            folder / gguf_name(kind),
+            texts=wanted.texts,
+            parsed=wanted.whole,
+            conversations=[each[:-1] for each in CONVERSATIONS],
+            prompts=reference.prompts,
+            vocabulary=wanted.vocabulary,
+            letter=wanted.letter,
+            threads=threads,
+        )
+    except LlamaCppError as error:
+        yield checks.not_loaded(f"{name}/loads", str(error))
+        return
+    yield checks.loaded(f"{name}/loads")
+    yield checks.all_equal(f"{name}/token_ids", wanted.tokens, found.tokens, wanted.texts)
+    yield checks.all_equal(
+        f"{name}/chat_template",
+        [*wanted.rendered, *wanted.chats],
+        [*found.rendered, *found.parsed],
+    )
+    ours = reference.log_probabilities[reference.whole]
+    if kind == "f32":
+        yield checks.difference(
+            f"{name}/log_probabilities", ours, found.log_probabilities, checks.F32_DIFFERENCE
+        )
+    else:
+        yield checks.mean_kl(f"{name}/mean_kl", ours, found.log_probabilities, _KL[kind])
+    if kind == "q8_0":
+        yield checks.top_1(
+            f"{name}/top_1", reference.log_probabilities, found.best, checks.Q8_0_TOP_1
+        )
+
+
+def _prove_adapter(
+    folder: Path, wanted: Expected, base: Callable[[], Transformer]
+) -> Iterator[Check]:
+    try:
+        model = base().float().eval()
+        load_adapter(model, folder / ADAPTER)
+    except (ValueError, OSError) as error:
+        yield checks.not_loaded("adapter/loads", str(error))
+        return
+    yield checks.loaded("adapter/loads")
+    reference = wanted.reference
+    yield checks.difference(
+        "adapter/log_probabilities",
+        reference.log_probabilities,
+        log_probabilities(model, reference.prompts),
+        checks.SAFETENSORS_DIFFERENCE,
+    )
