@@ -12,34 +12,30 @@ import json
 import re
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from madang.corpus.corpus import Corpus, tokenize
+from madang.corpus.corpus import Corpus
+from madang.corpus.curated import DOCUMENTS
+from madang.corpus.examine import UNDATED
+from madang.corpus.packing import tokenize
+from madang.corpus.split import cut_off
+from madang.corpus.threads import thread_order
 from madang.text import detect_language
 from madang.text.tokenizer import Tokenizer
 
 DOCUMENT_CHARACTERS: Final = 8192
 _JSON_LINES: Final = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PARAGRAPH: Final = re.compile(r"\n[^\S\n]*\n+")
-
-DOCUMENTS_SCHEMA: Final = pa.schema(
-    [
-        pa.field("document", pa.string(), nullable=False),
-        pa.field("posts", pa.list_(pa.string()), nullable=False),
-        pa.field("texts", pa.list_(pa.string()), nullable=False),
-        pa.field("language", pa.string(), nullable=False),
-        pa.field("time", pa.timestamp("us", tz="UTC")),
-        pa.field("split", pa.string(), nullable=False),
-        pa.field("depth", pa.int32(), nullable=False),
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +43,7 @@ class _Post:
     id: str
     text: str
     language: str
-    time: datetime | None
+    time: int | None
     parent: str | None
     thread: str | None
 
@@ -58,9 +54,9 @@ class _Document:
     posts: list[str]
     texts: list[str]
     language: str
-    time: datetime | None
+    time: int | None
+    split: str
     depth: int
-    split: str = "train"
 
 
 def corpus_from_text(
@@ -91,7 +87,7 @@ def documents_from_text(
     and may have `id`, `lang`, `created_at`, `reply_to` and `thread`; a thread is a document, in
     the order of time. Any other file is plain text, cut after blank lines into documents of up to
     `document_characters` where it can be; together they are the file, character by character.
-    `future_share` of the dated documents, the newest, are kept for evaluation. The same files
+    The newest `future_share` of the dated posts is kept for evaluation. The same files
     give the same bytes in whatever order they are named. Raises ValueError where a file cannot be
     read, is not UTF-8 or holds a row that is no post, and where there is no text at all.
     """
@@ -106,19 +102,18 @@ def documents_from_text(
             posts.update((post.id, post) for post in _read_posts(path))
         else:
             found.update((one.document, one) for one in _cut(path, document_characters))
-    found.update((one.document, one) for one in _threads(posts))
+    found.update((one.document, one) for one in _threads(posts, future_share))
     if not found:
         names = ", ".join(map(str, files)) or "no file"
         raise ValueError(f"there is no text in {names}; bring files that hold some")
-    documents = _with_future([found[key] for key in sorted(found)], future_share)
-    return _write(documents, Path(folder))
+    return _write([found[key] for key in sorted(found)], Path(folder))
 
 
 def _write(documents: list[_Document], folder: Path) -> Path:
-    rows = [{name: getattr(one, name) for name in DOCUMENTS_SCHEMA.names} for one in documents]
+    rows = [{name: getattr(one, name) for name in DOCUMENTS.names} for one in documents]
     digest = hashlib.sha256()
     for row in rows:
-        digest.update(json.dumps(row, sort_keys=True, default=datetime.isoformat).encode() + b"\n")
+        digest.update(json.dumps(row, sort_keys=True).encode() + b"\n")
     target = folder / digest.hexdigest()
     if target.exists():
         return target
@@ -126,7 +121,7 @@ def _write(documents: list[_Document], folder: Path) -> Path:
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}-", dir=folder))
     try:
         pq.write_table(
-            pa.Table.from_pylist(rows, DOCUMENTS_SCHEMA),
+            pa.Table.from_pylist(rows, DOCUMENTS),
             temporary / "documents.parquet",
             compression="zstd",
         )
@@ -170,7 +165,7 @@ def _cut(path: Path, most: int) -> Iterator[_Document]:
         piece = text[start:stop]
         if piece.strip() or number:
             key = f"file:{path.name}#{number:06d}"
-            yield _Document(key, [key], [piece], detect_language(piece), None, 1)
+            yield _Document(key, [key], [piece], detect_language(piece), None, "train", 1)
 
 
 def _read_posts(path: Path) -> Iterator[_Post]:
@@ -191,50 +186,66 @@ def _post(row: Mapping[str, Any], key: str) -> _Post:
         raise ValueError("it has no text")
     text = row["text"].encode("utf-8", "ignore").decode()
     time = row.get("created_at")
-    moment = None if time is None else datetime.fromisoformat(time)
-    if moment is not None:
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     return _Post(
         id=str(row.get("id") or key),
         text=text,
         language=str(row.get("lang") or detect_language(text)),
-        time=moment,
+        time=None if time is None else _microseconds(datetime.fromisoformat(time)),
         parent=row.get("reply_to"),
         thread=row.get("thread"),
     )
 
 
-def _threads(posts: Mapping[str, _Post]) -> Iterator[_Document]:
-    """Put posts together that answer each other, the oldest first."""
-    threads: dict[str, list[_Post]] = {}
-    depths: dict[str, int] = {}
+def _microseconds(moment: datetime) -> int:
+    """Return the microseconds since 1970; a moment without a time zone is in UTC."""
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - _EPOCH) // timedelta(microseconds=1)
+
+
+def _threads(posts: Mapping[str, _Post], future_share: float) -> Iterator[_Document]:
+    """Put posts together that answer each other, in reading order, and split them by time.
+
+    As in `curate`, a document is future where every post of it is; a late post in any other
+    document is left out, for it may be neither trained on nor evaluated.
+    """
+    members: defaultdict[str, list[_Post]] = defaultdict(list)
     for post in posts.values():
-        root, depth, seen = post, 1, {post.id}
-        while root.parent is not None and root.parent in posts and root.parent not in seen:
-            root = posts[root.parent]
-            seen.add(root.id)
-            depth += 1
-        # Posts that answer each other in a circle have no first one; any name of theirs will do.
-        key = root.thread or (min(seen) if root.parent in seen else root.id)
-        threads.setdefault(key, []).append(post)
-        depths[key] = max(depths.get(key, 0), depth)
-    for key, members in threads.items():
-        members.sort(key=lambda post: (post.time or datetime.min.replace(tzinfo=UTC), post.id))
-        kept = [post for post in members if post.text.strip()]
+        members[post.thread or _root(post, posts)].append(post)
+    times = [UNDATED if post.time is None else post.time for post in posts.values()]
+    cut = cut_off(np.array(times, dtype=np.int64), future_share)
+    for key, some in members.items():
+        numbers = {post.id: number for number, post in enumerate(some)}
+        placed = thread_order(
+            list(numbers.values()),
+            [-1 if post.parent is None else numbers.get(post.parent, -1) for post in some],
+            [post.time for post in some],
+        )
+        ordered = [(some[number], depth) for number, depth in placed]
+        late = [cut is not None and (post.time or UNDATED) >= cut for post, _ in ordered]
+        future = all(late)
+        kept = [
+            (post, depth)
+            for (post, depth), is_late in zip(ordered, late, strict=True)
+            if post.text.strip() and (future or not is_late)
+        ]
         if kept:
-            times = [post.time for post in kept if post.time is not None]
+            first = kept[0][0]
+            dated = [post.time for post, _ in kept if post.time is not None]
             yield _Document(
                 document=key,
-                posts=[post.id for post in kept],
-                texts=[post.text for post in kept],
-                language=kept[0].language,
-                time=max(times, default=None),
-                depth=depths[key],
+                posts=[post.id for post, _ in kept],
+                texts=[post.text for post, _ in kept],
+                language=first.language,
+                time=max(dated, default=None),
+                split="future" if future else "train",
+                depth=max(depth for _, depth in kept),
             )
 
 
-def _with_future(documents: list[_Document], share: float) -> list[_Document]:
-    dated = sorted((one.time, one.document) for one in documents if one.time is not None)
-    count = int(len(dated) * share)
-    future = {key for _, key in dated[len(dated) - count :]}
-    return [replace(one, split="future") if one.document in future else one for one in documents]
+def _root(post: _Post, posts: Mapping[str, _Post]) -> str:
+    """Return the post that a thread begins with, or the least id of a circle of replies."""
+    path = [post.id]
+    while (parent := posts[path[-1]].parent) is not None and parent in posts:
+        if parent in path:
+            return min(path[path.index(parent) :])
+        path.append(parent)
+    return path[-1]

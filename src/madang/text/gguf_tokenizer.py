@@ -11,7 +11,7 @@ from typing import Any, Final
 from gguf import GGUFReader, TokenType
 
 from madang.text.chat_template import CHAT_TEMPLATE
-from madang.text.tokenizer import PRE_TOKENIZERS, Tokenizer
+from madang.text.tokenizer import PRE_TOKENIZERS, Tokenizer, pre_tokenizer
 
 _PREFIX: Final = "tokenizer.ggml."
 
@@ -60,7 +60,7 @@ def tokenizer_from_gguf(path: Path | str) -> Tokenizer:
             "padding": None,
             "added_tokens": added,
             "normalizer": None,
-            "pre_tokenizer": PRE_TOKENIZERS[pre],
+            "pre_tokenizer": pre_tokenizer(pre, tokens),
             "post_processor": None,
             "decoder": {
                 "type": "ByteLevel",

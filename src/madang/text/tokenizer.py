@@ -44,9 +44,13 @@ _QWEN2_PUBLISHED: Final = (
 _BYTES: Final = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False}
 
 
-def _split_by(pattern: str) -> dict[str, Any]:
+def _split_at(pattern: str) -> dict[str, Any]:
     split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
-    steps = [split | {"invert": False}, _BYTES | {"use_regex": False}]
+    return split | {"invert": False}
+
+
+def _split_by(pattern: str) -> dict[str, Any]:
+    steps = [_split_at(pattern), _BYTES | {"use_regex": False}]
     return {"type": "Sequence", "pretokenizers": steps}
 
 
@@ -158,7 +162,7 @@ class Tokenizer:
     @property
     def pre_tokenizer(self) -> str | None:
         """llama.cpp's name for how a text is cut before BPE; none where it knows no such way."""
-        return _pre_tokenizer_name(self._document["pre_tokenizer"])
+        return _pre_tokenizer_name(self._document["pre_tokenizer"], self._tokens)
 
     @property
     def merges(self) -> list[tuple[str, str]]:
@@ -205,6 +209,11 @@ class Tokenizer:
             return b"".join([spelt[token_id] for token_id in ids])
         except (IndexError, KeyError):
             raise ValueError(f"an id is not below {self.vocabulary_size}") from None
+
+    def fertility(self, text: str) -> float:
+        """Return tokens a word (what stands between spaces); 0 without words."""
+        words = len(text.split())
+        return len(self.encode(text)) / words if words else 0.0
 
     @cached_property
     def _tokens(self) -> list[str]:
@@ -299,10 +308,26 @@ def byte_characters() -> dict[int, str]:
     return {byte: characters.get(byte, chr(byte)) for byte in range(256)}
 
 
-def _pre_tokenizer_name(stated: Any) -> str | None:
-    plain = json.dumps(_without_trimming(stated), sort_keys=True)
-    for name, known in [*PRE_TOKENIZERS.items(), ("qwen2", _split_by(_QWEN2_PUBLISHED))]:
-        if json.dumps(_without_trimming(known), sort_keys=True) == plain:
+def pre_tokenizer(name: str, tokens: Iterable[str]) -> dict[str, Any]:
+    """Return how texts are cut for a vocabulary, as `tokenizer.json` states it.
+
+    A byte that has no token, as some control characters in SmolLM2, is left out by every program.
+    llama.cpp then joins nothing across the gap; for `tokenizers`, a step says so.
+    """
+    known = PRE_TOKENIZERS[name]
+    unknown = sorted(set(byte_characters().values()).difference(tokens))
+    if not unknown:
+        return known
+    gaps = _split_at(f"[{''.join(unknown)}]")
+    return known | {"pretokenizers": [*known["pretokenizers"], gaps]}
+
+
+def _pre_tokenizer_name(stated: Any, vocabulary: Iterable[str]) -> str | None:
+    plain = _without_trimming(stated)
+    if plain == _without_trimming(_split_by(_QWEN2_PUBLISHED)):
+        return "qwen2"
+    for name in PRE_TOKENIZERS:
+        if plain == _without_trimming(pre_tokenizer(name, vocabulary)):
             return name
     return None
 
