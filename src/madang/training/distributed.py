@@ -6,7 +6,7 @@ With one process every function here does nothing but hand back what it was give
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -106,22 +106,34 @@ def own_rows(whole: Tensor, world: World) -> Tensor:
     return whole[start : start + size]
 
 
-def share_out(stack: Tensor, world: World) -> tuple[Tensor, int]:
-    """Return this rank's share of a stack `[n, ...]`, filled up to equal sizes, and that size."""
+def gather_rows(parts: Sequence[Tensor], rows: int, world: World) -> Tensor:
+    """Put matrices together of which every rank holds some rows: `[n, rows, columns]`.
+
+    `parts` are this rank's rows of each; all matrices have one shape.
+    """
+    size = -(-rows // world.size)
+    mine = parts[0].new_zeros(len(parts), size, *parts[0].shape[1:])
+    for place, part in zip(mine, parts, strict=True):
+        place[: part.size(0)] = part
+    return torch.cat(_gathered(mine, world), dim=1)[:, :rows]
+
+
+def share_out(stack: Tensor, work: Callable[[Tensor], Tensor], world: World) -> Tensor:
+    """Return `work(stack)` of a stack `[n, ...]`, each rank having done an equal part of it."""
     size = -(-stack.size(0) // world.size)
     mine = stack[world.rank * size : (world.rank + 1) * size]
-    if mine.size(0) < size:
-        mine = torch.cat([mine, mine.new_zeros(size - mine.size(0), *stack.shape[1:])])
-    return mine, size
+    done = stack.new_zeros(size, *stack.shape[1:])
+    if mine.size(0):
+        done[: mine.size(0)] = work(mine)
+    return torch.cat(_gathered(done, world))[: stack.size(0)]
 
 
-def gather_stack(mine: Tensor, count: int, world: World) -> Tensor:
-    """Put the ranks' shares together again: the first `count` of the stack."""
+def _gathered(mine: Tensor, world: World) -> list[Tensor]:
     import torch.distributed as dist
 
-    whole = mine.new_empty(world.size * mine.size(0), *mine.shape[1:])
-    dist.all_gather_into_tensor(whole, mine.contiguous())
-    return whole[:count]
+    parts = [torch.empty_like(mine) for _ in range(world.size)]
+    dist.all_gather(parts, mine)
+    return parts
 
 
 def summed(values: Sequence[float], world: World) -> list[float]:

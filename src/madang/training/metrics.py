@@ -12,7 +12,7 @@ from typing import Any, Final, TextIO
 from madang.training.files import said_plainly
 
 FLUSH_SECONDS: Final = 1.0
-_DIGITS: Final = 7
+_DIGITS: Final = 12
 
 
 @dataclass(slots=True)
@@ -27,7 +27,7 @@ class MetricsFile:
         self._file = self.path.open("a", encoding="utf-8")
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Add a line; numbers are written with seven significant digits, enough for a curve."""
+        """Add a line; numbers are written with twelve significant digits."""
         with said_plainly(self.path):
             rounded = {key: _round(value) for key, value in line.items()}
             self._file.write(json.dumps(rounded, ensure_ascii=False) + "\n")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.adamw import adamw
 
-from madang.training.distributed import World, full, gather_stack, local, own_rows, share_out
+from madang.training.distributed import World, gather_rows, local, own_rows, share_out
 from madang.training.muon import nesterov, orthogonalise, shape_scale
 from madang.training.plan import Plan
 
@@ -107,33 +107,13 @@ class Optimizer:
         if self._world.size == 1:
             moved = list(orthogonalise(torch.stack(updates)).unbind())
         else:
-            moved = self._orthogonalise_sharded(momenta, updates)
+            whole = gather_rows(updates, parameters[0].size(0), self._world)
+            whole = share_out(whole, orthogonalise, self._world)
+            moved = [own_rows(one, self._world) for one in whole]
         parts = [local(one.data) for one in parameters]
         if group.weight_decay:
             torch._foreach_mul_(parts, 1 - rate * group.weight_decay)
         torch._foreach_add_(parts, moved, alpha=-rate)
-
-    def _orthogonalise_sharded(self, like: list[Tensor], updates: list[Tensor]) -> list[Tensor]:
-        """Gather whole matrices, let each rank do its share of them, hand the results round."""
-        from torch.distributed.tensor import DTensor
-
-        wholes = []
-        for tensor, update in zip(like, updates, strict=True):
-            assert isinstance(tensor, DTensor)
-            wholes.append(
-                full(
-                    DTensor.from_local(
-                        update,
-                        tensor.device_mesh,
-                        tensor.placements,
-                        shape=tensor.shape,
-                        stride=tensor.stride(),
-                    )
-                )
-            )
-        mine, _ = share_out(torch.stack(wholes), self._world)
-        stack = gather_stack(orthogonalise(mine), len(wholes), self._world)
-        return [own_rows(one, self._world) for one in stack]
 
     def _step_adamw(self, group: _Group, step: int, factor: float) -> None:
         plan = self._plan

@@ -103,7 +103,7 @@ def resume(
     `source` and `loss` must be those of the run. Raises as `train` does.
     """
     plan = read_plan(folder)
-    if read_state(folder).state == "finished":
+    if (folder / "state.json").exists() and read_state(folder).state == "finished":
         raise ValueError(f"{folder}: this run is finished; train from its weights instead")
     return _run(plan, source, folder, hooks, loss, model, resumed=True)
 
@@ -155,16 +155,11 @@ class _Run:
     ) -> RunResult:
         clock_decides = plan.minutes is not None and plan.steps is None and not plan.decays
         self.started = now()
-        self._say("running")
         try:
             if not resumed:
                 self._write_plan(plan)
-                self._log(
-                    "plan",
-                    {"sha256": sha256(self.folder / "plan.json")} if self.world.first else {},
-                )
-                self._log("corpus", {"fingerprint": plan.corpus, "replay": plan.replay})
-                self._log("tokenizer", {"digest": plan.tokenizer})
+            self._say("running")
+            self._log_origin(plan)
             built = build_model(plan, self.world, model)
             optimizer = Optimizer(built.named_parameters(), plan, self.world)
             course = Course(Health(plan.base is None and model is None, plan.warm_up))
@@ -275,6 +270,15 @@ class _Run:
     def _write_plan(self, plan: Plan) -> None:
         if self.world.first:
             write_text(self.folder / "plan.json", plan.to_json())
+
+    def _log_origin(self, plan: Plan) -> None:
+        """Write down what the run is made from, once."""
+        path = self.folder / "ledger.jsonl"
+        if not self.world.first or (path.exists() and path.stat().st_size):
+            return
+        self._log("plan", {"sha256": sha256(self.folder / "plan.json")})
+        self._log("corpus", {"fingerprint": plan.corpus, "replay": plan.replay})
+        self._log("tokenizer", {"digest": plan.tokenizer})
 
     def _log(self, kind: str, fields: dict[str, Any]) -> None:
         if self.world.first:

@@ -1,0 +1,135 @@
+"""Runs training in processes of its own: several ranks, or ones that are killed.
+
+It is started with plain Python and forks before torch has threads, so that torch is imported once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tiny import TinySource, tiny_plan
+
+from madang.training.batch import TrainingBatch
+from madang.training.metrics import read_metrics
+from madang.training.run import resume, train
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A source that interrupts every rank when it is asked for one step."""
+
+    source: TinySource
+    at: int
+
+    def batch(self, step: int) -> TrainingBatch:
+        if step == self.at:
+            raise KeyboardInterrupt
+        return self.source.batch(step)
+
+
+def ranks(size: int, work: Callable[[], Any]) -> None:
+    """Do `work` in `size` processes that know of each other as torchrun would have it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    children = []
+    for rank in range(size):
+        pid = os.fork()
+        if pid == 0:
+            os.environ |= {
+                "RANK": str(rank),
+                "LOCAL_RANK": str(rank),
+                "WORLD_SIZE": str(size),
+                "MASTER_ADDR": "127.0.0.1",
+                "MASTER_PORT": str(port),
+            }
+            status = 1
+            try:
+                work()
+                status = 0
+            except KeyboardInterrupt:
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(status)
+        children.append(pid)
+    if any(os.waitpid(pid, 0)[1] for pid in children):
+        raise SystemExit("a rank has failed")
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in read_metrics(folder) if "loss" in line]
+
+
+def agree(folder: Path) -> dict[str, Any]:
+    """Train with 1, 2 and 4 ranks in both precisions."""
+    found: dict[str, Any] = {}
+    for precision, steps in (("float64", 50), ("float32", 10)):
+        for size in (1, 2, 4):
+            run = folder / f"{precision}-{size}"
+            plan = tiny_plan(steps=steps, precision=precision, matrix_rate=0.01)
+            ranks(size, lambda plan=plan, run=run: train(plan, TinySource(), run))
+            found[run.name] = losses(run)
+    return found
+
+
+def change(folder: Path) -> dict[str, Any]:
+    """Interrupt a run of some ranks and go on with others."""
+    plan = tiny_plan(precision="float64", checkpoint_every=5)
+    ranks(1, lambda: train(plan, TinySource(), folder / "whole"))
+    found = {"whole": losses(folder / "whole")}
+    for first, then in ((2, 1), (2, 4), (4, 2), (1, 2)):
+        run = folder / f"{first}-{then}"
+        ranks(first, lambda run=run: train(plan, Cut(TinySource(), 7), run))
+        ranks(then, lambda run=run: resume(run, TinySource()))
+        found[run.name] = losses(run)
+    return found
+
+
+def killed(folder: Path) -> dict[str, Any]:
+    """Kill a run at random moments until it is through; checkpoints are written all the time."""
+    seed = int(time.time())
+    chance = random.Random(seed)
+    plan = tiny_plan(steps=40, checkpoint_every=1)
+    start = time.monotonic()
+    ranks(1, lambda: train(plan, TinySource(), folder / "whole"))
+    whole = time.monotonic() - start
+    run, kills = folder / "killed", 0
+    while True:
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                if (run / "plan.json").exists():
+                    resume(run, TinySource())
+                else:
+                    train(plan, TinySource(), run)
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            os._exit(status)
+        if kills < 6:
+            time.sleep(chance.uniform(0.0, whole / 3))
+            os.kill(pid, signal.SIGKILL)
+        if os.waitpid(pid, 0)[1] == 0:
+            return {"kills": kills, "seed": seed}
+        kills += 1
+        if kills > 7:
+            raise SystemExit("it does not come through")
+
+
+if __name__ == "__main__":
+    jobs = {"agree": agree, "change": change, "killed": killed}
+    print(json.dumps(jobs[sys.argv[1]](Path(sys.argv[2]))))
