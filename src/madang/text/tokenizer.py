@@ -81,7 +81,10 @@ class Tokenizer:
         """Take the content of a `tokenizer.json`. Raises ValueError unless it is byte-level BPE."""
         _check(document)
         self._document = document
-        self._backend = tokenizers.Tokenizer.from_str(json.dumps(document))
+        try:
+            self._backend = tokenizers.Tokenizer.from_str(json.dumps(document))
+        except Exception as error:  # The library raises nothing more exact.
+            raise ValueError(f"the tokenizer cannot be used ({error})") from None
         self._backend.encode_special_tokens = True
         self._backend.no_padding()
         self._backend.no_truncation()
