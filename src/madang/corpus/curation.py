@@ -7,6 +7,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -20,9 +21,10 @@ from madang.corpus.boilerplate import posts_with_lines, repeated_lines, without_
 from madang.corpus.curated import Curated
 from madang.corpus.decision import Reason
 from madang.corpus.examine import examine, examined_schema
-from madang.corpus.layout import Columns, choose_copies, lay_out
+from madang.corpus.hashing import short_hash
+from madang.corpus.layout import NOT_FOR_TRAINING, Columns, choose_copies, lay_out
 from madang.corpus.near_duplicates import Positions, duplicate_clusters, similarity
-from madang.corpus.parallel import MapBatches, map_batches
+from madang.corpus.parallel import MapBatches, Workers
 from madang.corpus.policy import Policy
 from madang.corpus.purge import BUILDING, POSTS_FILE, remove, remove_abandoned
 from madang.corpus.snapshot import Leaves, fingerprint, read_posts
@@ -32,7 +34,7 @@ from madang.posts import PostLog
 
 EngineName = Literal["local", "ray"]
 Progress = Callable[[str, int, int], None]
-"""Told what is being done (`reading`, `comparing`, `writing`), how much is done, and of how much."""
+"""Told what is done (`reading`, `comparing`, `writing`), how much of it, and of how much."""
 
 ATTEMPTS: Final = 5
 PAIRS_A_BATCH: Final = 512
@@ -74,32 +76,49 @@ def curate(
         existing = folder / fingerprint(log, policy)
         if existing.exists():
             return Curated.open(existing)
-    map_over = _map_batches(engine, workers)
-    for _ in range(ATTEMPTS):
-        building = folder / f"{BUILDING}{os.getpid()}-{secrets.token_hex(4)}"
-        building.mkdir()
-        try:
-            return _publish(log, folder, building, policy, map_over, progress)
-        except _Withdrawn:
-            continue
-        except FileNotFoundError:
-            # An erasure took the folder away from under us.
-            if building.exists():
-                raise
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise OSError(
-                    error.errno,
-                    "the disk is full; curating needs about twice the posts' size, free some "
-                    "and try again",
-                    str(folder),
-                ) from error
-            raise
-        finally:
-            remove(building)
+    with _engine(engine, workers) as map_over:
+        for _ in range(ATTEMPTS):
+            building = folder / f"{BUILDING}{os.getpid()}-{secrets.token_hex(4)}"
+            building.mkdir()
+            try:
+                return _publish(log, folder, building, policy, map_over, progress)
+            except _Withdrawn:
+                continue
+            except FileNotFoundError:
+                # An erasure took the folder away from under us.
+                if building.exists():
+                    raise
+            except OSError as error:
+                raise _explained(error, folder) from error
+            finally:
+                remove(building)
     raise PostsWithdrawnError(
         f"posts were erased or refused during each of {ATTEMPTS} attempts to curate {log.path}; "
         "try again when it is quieter"
+    )
+
+
+@contextmanager
+def _engine(name: EngineName, workers: int | None) -> Iterator[MapBatches]:
+    if name == "local":
+        with Workers(workers) as local:
+            yield local.map
+    elif name == "ray":
+        from madang.corpus.ray_engine import ray_map
+
+        with ray_map(workers) as map_over:
+            yield map_over
+    else:
+        raise ValueError(f"{name!r} is no engine; the engines are local and ray")
+
+
+def _explained(error: OSError, folder: Path) -> OSError:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return error
+    return OSError(
+        error.errno,
+        "the disk is full; curating needs about twice the posts' size: free some and try again",
+        str(folder),
     )
 
 
@@ -153,7 +172,10 @@ def _build(
     spill = Spill(spilled)
     try:
         columns = Columns(
-            *(spill.numbers(name) for name in ("id_hash", "parent_hash", "thread_hash", "time")),
+            id_hash=spill.numbers("id_hash"),
+            parent_hash=spill.numbers("parent_hash"),
+            thread_hash=spill.numbers("thread_hash"),
+            time=spill.numbers("time"),
             reasons=spill.numbers("reasons").copy(),
         )
         lengths = spill.numbers("length")
@@ -167,7 +189,7 @@ def _build(
             folder / "documents.parquet", spill, columns, layout, lengths, boilerplate
         )
         counts += write_decisions(folder / "decisions.parquet", spill, columns, stays)
-        used = np.sort(columns.id_hash[(columns.reasons & 3) == 0])
+        used = np.sort(columns.id_hash[columns.used])
         (folder / POSTS_FILE).write_bytes(used.astype("<u8").tobytes())
     finally:
         spill.close()
@@ -194,9 +216,8 @@ def _build(
 
 def _used(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
     """Return the hashes of those posts of a batch that were looked at."""
-    refused = batch.column("reasons").to_numpy() & 3
-    hashes: npt.NDArray[np.uint64] = batch.column("id_hash").to_numpy()[refused == 0]
-    return hashes.astype("<u8")
+    used = (batch.column("reasons").to_numpy() & NOT_FOR_TRAINING) == 0
+    return np.asarray(batch.column("id_hash").to_numpy()[used], dtype="<u8")
 
 
 def _refuse_duplicates(
@@ -250,7 +271,7 @@ def _refuse_boilerplate(
 
 def _why_nothing(path: Path, columns: Columns) -> str:
     posts = len(columns.reasons)
-    refused = int(np.count_nonzero(columns.reasons & 3))
+    refused = int(np.count_nonzero(~columns.used))
     if refused == posts:
         return (
             f"none of the {posts:,} posts in {path} may be trained on: nobody granted it; import "
@@ -289,8 +310,6 @@ def _check_allowed(log: PostLog, after: int, folder: Path) -> None:
 
 
 def _contains(posts: npt.NDArray[np.uint64], post: str) -> bool:
-    from madang.corpus.hashing import short_hash
-
     number = short_hash(post)
     place = int(np.searchsorted(posts, np.uint64(number)))
     return place < len(posts) and int(posts[place]) == number
@@ -304,16 +323,6 @@ def _flush(folder: Path) -> None:
             os.fsync(number)
         finally:
             os.close(number)
-
-
-def _map_batches(engine: EngineName, workers: int | None) -> MapBatches:
-    if engine == "local":
-        return partial(map_batches, workers=workers)
-    if engine == "ray":
-        from madang.corpus.ray_engine import ray_map_batches
-
-        return partial(ray_map_batches, workers=workers)
-    raise ValueError(f"{engine!r} is no engine; the engines are local and ray")
 
 
 def _silent(stage: str, done: int, total: int) -> None:

@@ -61,10 +61,10 @@ def examined_schema(policy: Policy) -> pa.Schema:
 def examine(batch: pa.RecordBatch, policy: Policy) -> pa.RecordBatch:
     """Look at every post of a batch (snapshot.POSTS) and return `examined_schema` rows."""
     rows = [
-        _look(*row, policy) for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
+        _look(policy, *row) for row in zip(*(c.to_pylist() for c in batch.columns), strict=True)
     ]
     ids, threads, parents, times, reasons, languages, texts, redacted, lines = zip(
-        *(row for row in rows), strict=True
+        *rows, strict=True
     )
     compared = comparable_texts(texts)
     bands = signature_bands(compared, policy)
@@ -94,7 +94,7 @@ def examine(batch: pa.RecordBatch, policy: Policy) -> pa.RecordBatch:
 
 
 def _look(
-    key: int, post: str, thread: str, refusal: int, payload: bytes | None, policy: Policy
+    policy: Policy, key: int, post: str, thread: str, refusal: int, payload: bytes | None
 ) -> tuple[Any, ...]:
     """Look at one post; what may not be trained on is not looked at."""
     if payload is None:

@@ -38,6 +38,12 @@ class Columns:
         kept: npt.NDArray[np.bool_] = self.reasons == 0
         return kept
 
+    @property
+    def used(self) -> npt.NDArray[np.bool_]:
+        """Which posts may be trained on, kept or not."""
+        used: npt.NDArray[np.bool_] = (self.reasons & NOT_FOR_TRAINING) == 0
+        return used
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -61,7 +67,7 @@ def choose_copies(columns: Columns, exact: Positions, cluster: Positions) -> Pos
     members = np.flatnonzero(np.isin(cluster, linked) & columns.kept)
     if not len(members):
         return stays
-    answering = columns.parent_hash[(columns.reasons & NOT_FOR_TRAINING) == 0]
+    answering = columns.parent_hash[columns.used]
     parents, counts = np.unique(answering[answering != 0], return_counts=True)
     place = np.searchsorted(parents, columns.id_hash[members])
     place[place == len(parents)] = 0
@@ -118,7 +124,7 @@ def _in_threads(columns: Columns) -> tuple[Positions, npt.NDArray[np.int32], Pos
     A refused post may not be looked at; one that is left out for another reason still holds its
     replies together.
     """
-    usable = np.flatnonzero((columns.reasons & NOT_FOR_TRAINING) == 0)
+    usable = np.flatnonzero(columns.used)
     by_thread = usable[np.argsort(columns.thread_hash[usable], kind="stable")]
     hashes = columns.thread_hash[by_thread]
     starts = np.flatnonzero(np.concatenate(([True], hashes[1:] != hashes[:-1]))[: len(hashes)])
@@ -132,7 +138,7 @@ def _in_threads(columns: Columns) -> tuple[Positions, npt.NDArray[np.int32], Pos
             columns.parent_hash[members].tolist(),
             [None if one == UNDATED else one for one in columns.time[members].tolist()],
         )
-        ordered[start : start + size] = members[[one.index for one in placed]]
+        ordered[start : start + size] = members[[one.post for one in placed]]
         depths[start : start + size] = [one.depth for one in placed]
     thread = np.repeat(np.arange(len(starts)), sizes)
     kept = columns.kept[ordered]

@@ -17,8 +17,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from itertools import islice
-from typing import BinaryIO, Final, Protocol
+from itertools import chain, islice
+from types import TracebackType
+from typing import IO, Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -32,11 +33,12 @@ _LENGTH: Final = struct.Struct("<?Q")
 
 
 class MapBatches(Protocol):
-    """Applies a function to batches and yields the results in the batches' order."""
+    """What runs functions on batches: over the cores of this machine, or over a cluster."""
 
     def __call__(
-        self, function: BatchFunction, batches: Iterable[pa.RecordBatch]
-    ) -> Iterator[pa.RecordBatch]: ...
+        self, function: BatchFunction, batches: Iterable[pa.RecordBatch], /
+    ) -> Iterator[pa.RecordBatch]:
+        """Apply a function to each batch and yield the results in the batches' order."""
 
 
 class WorkerEndedError(RuntimeError):
@@ -56,59 +58,78 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def map_batches(
-    function: BatchFunction, batches: Iterable[pa.RecordBatch], workers: int | None = None
-) -> Iterator[pa.RecordBatch]:
-    """Apply a function to batches on `workers` cores (all of them) and yield results in order.
+class Workers:
+    """Processes that apply functions to batches; they start when they are first needed."""
 
-    A single batch is worked on in this process, as everything is with one worker. Raises what
-    the function raises, and WorkerEndedError.
-    """
-    workers = workers or available_cores()
-    source = iter(batches)
-    first = list(islice(source, 2))
-    if workers == 1 or len(first) < 2:
-        yield from map(function, first)
-        yield from map(function, source)
-        return
-    crew: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-    crew_list: list[_Worker] = []
-    pending: deque[Future[pa.RecordBatch]] = deque()
-    executor = ThreadPoolExecutor(workers, thread_name_prefix="curation")
+    def __init__(self, count: int | None = None) -> None:
+        """Use `count` cores, all that there are where it is none; one works in this process."""
+        self.count = count or available_cores()
+        if self.count < 1:
+            raise ValueError(f"{count} workers cannot work; give at least 1")
+        self._all: list[_Worker] = []
+        self._idle: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
 
-    def work(batch: pa.RecordBatch) -> pa.RecordBatch:
-        worker = crew.get()
-        try:
-            return worker(batch)
-        finally:
-            crew.put(worker)
+    def __enter__(self) -> Self:
+        return self
 
-    try:
-        for _ in range(workers):
-            crew_list.append(_Worker(function))
-            crew.put(crew_list[-1])
-        for part in (first, source):
-            for batch in part:
-                pending.append(executor.submit(work, batch))
-                if len(pending) >= workers * AHEAD:
-                    yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()
-        for worker in crew_list:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        for worker in self._all:
             worker.end()
-        executor.shutdown(wait=True)
+        self._all.clear()
+
+    def map(
+        self, function: BatchFunction, batches: Iterable[pa.RecordBatch], /
+    ) -> Iterator[pa.RecordBatch]:
+        """Apply a function to each batch and yield the results in the batches' order.
+
+        A single batch is worked on in this process. Raises what the function raises, and
+        WorkerEndedError.
+        """
+        source = iter(batches)
+        first = list(islice(source, 2))
+        if self.count == 1 or len(first) < 2:
+            yield from map(function, chain(first, source))
+            return
+        self._start()
+        by_name = pickle.dumps(function)
+        pending: deque[Future[pa.RecordBatch]] = deque()
+        with ThreadPoolExecutor(self.count, thread_name_prefix="batches") as threads:
+            try:
+                for batch in chain(first, source):
+                    pending.append(threads.submit(self._work, by_name, batch))
+                    if len(pending) >= self.count * AHEAD:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
+            finally:
+                for future in pending:
+                    future.cancel()
+
+    def _start(self) -> None:
+        while len(self._all) < self.count:
+            self._all.append(_Worker())
+            self._idle.put(self._all[-1])
+
+    def _work(self, function: bytes, batch: pa.RecordBatch) -> pa.RecordBatch:
+        worker = self._idle.get()
+        try:
+            return worker.apply(function, batch)
+        finally:
+            self._idle.put(worker)
 
 
 class _Worker:
-    """One process that applies one function to the batches it is sent."""
+    """One process that applies functions to the batches it is sent."""
 
-    def __init__(self, function: BatchFunction) -> None:
+    def __init__(self) -> None:
         # One thread each: the workers share the cores among them already.
         threads = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "madang.corpus.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -116,13 +137,13 @@ class _Worker:
         )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._input: BinaryIO = self._process.stdin  # type: ignore[assignment]
-        self._output: BinaryIO = self._process.stdout  # type: ignore[assignment]
-        with suppress(BrokenPipeError):
-            send(self._input, pickle.dumps(function))
+        self._input: IO[bytes] = self._process.stdin
+        self._output: IO[bytes] = self._process.stdout
 
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def apply(self, function: bytes, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Apply a pickled function to a batch in the process."""
         try:
+            send(self._input, function)
             send(self._input, pack(batch))
             reply = receive(self._output)
         except (BrokenPipeError, ValueError):
@@ -135,13 +156,15 @@ class _Worker:
         return unpack(body)
 
     def end(self) -> None:
+        """End the process, whatever it is at."""
         self._process.kill()
         self._process.wait()
+        self._output.close()
         with suppress(BrokenPipeError):
             self._input.close()
 
 
-def send(file: BinaryIO, body: bytes | memoryview | pa.Buffer, *, succeeded: bool = True) -> None:
+def send(file: IO[bytes], body: bytes | memoryview | pa.Buffer, *, succeeded: bool = True) -> None:
     """Write one message: whether it is a result (else an exception), its length, its bytes."""
     view = memoryview(body)
     file.write(_LENGTH.pack(succeeded, view.nbytes))
@@ -149,7 +172,7 @@ def send(file: BinaryIO, body: bytes | memoryview | pa.Buffer, *, succeeded: boo
     file.flush()
 
 
-def receive(file: BinaryIO) -> tuple[bool, bytes] | None:
+def receive(file: IO[bytes]) -> tuple[bool, bytes] | None:
     """Read one message; none at the end of the stream."""
     head = file.read(_LENGTH.size)
     if len(head) < _LENGTH.size:

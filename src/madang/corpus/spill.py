@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -71,7 +72,7 @@ class Spill:
         order = np.argsort(parts, kind="stable")
         result: list[Any] = [None] * len(where)
         bounds = np.flatnonzero(np.diff(parts[order], prepend=-1, append=len(self._batches)))
-        for start, end in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, end in pairwise(bounds.tolist()):
             part = int(parts[order[start]])
             rows = where[order[start:end]] - self._starts[part]
             values = self._batches[part].column(name).take(pa.array(rows)).to_pylist()

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 
 class Placed(NamedTuple):
-    """A post in its thread: its index, and how many replies deep it stands (1: no parent)."""
+    """A post in its thread: its place among those given, and how many replies deep it stands (1: no parent)."""
 
-    index: int
+    post: int
     depth: int
 
 
@@ -40,10 +40,10 @@ def thread_order(
     placed: list[Placed] = []
     stack = [Placed(index, 1) for index in sorted(roots, key=age, reverse=True)]
     while stack:
-        post = stack.pop()
-        placed.append(post)
-        replies = sorted(children[post.index], key=age, reverse=True)
-        stack += [Placed(reply, post.depth + 1) for reply in replies]
+        at = stack.pop()
+        placed.append(at)
+        replies = sorted(children[at.post], key=age, reverse=True)
+        stack += [Placed(reply, at.depth + 1) for reply in replies]
     return placed
 
 

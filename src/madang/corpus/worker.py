@@ -11,19 +11,16 @@ from madang.corpus.parallel import pack, receive, send, unpack
 
 
 def main() -> None:
-    """Apply the function that comes first to every batch that comes after it."""
+    """Apply functions to batches, each sent after the function's name, until the input ends."""
     # Ctrl-C reaches the whole group; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = sys.stdin.buffer
     results = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     # What a library prints must not get among the results.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    opening = receive(source)
-    if opening is None:
-        return
-    function = pickle.loads(opening[1])  # noqa: S301 - from our own parent
-    while (message := receive(source)) is not None:
+    while (named := receive(source)) is not None and (message := receive(source)) is not None:
         try:
+            function = pickle.loads(named[1])  # noqa: S301 - from our own parent
             body = pack(function(unpack(message[1])))
         except Exception as error:
             send(results, _pickled(error), succeeded=False)
