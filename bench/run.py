@@ -1,14 +1,16 @@
-"""Run every benchmark and write bench/RESULTS.md.
+"""Run the benchmarks of answering and write their sections of bench/RESULTS.md.
 
     make bench
 
-What stands below the line `<!-- by hand -->` is kept: what was tried, and why a figure falls short.
+Sections of other benchmarks are kept as they are (run_training.py takes those of training), and
+what stands below the line `<!-- by hand -->` is kept: what was tried, and why a figure falls short.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence, Set
 
 from measuring import ROOT, SHARED
 
@@ -36,10 +38,19 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
 
 
 def main() -> None:
-    """Run all, or the sections whose script is named, and keep the others as they are."""
-    chosen = set(sys.argv[1:])
+    """Run all, or the scripts that are named."""
+    take(SECTIONS, set(sys.argv[1:]))
+
+
+def take(commands: Sequence[tuple[str, tuple[str, ...]]], chosen: Set[str]) -> None:
+    """Run the commands whose script is chosen (all, where none is), each under its title.
+
+    A section is written as soon as it is taken; the others are kept as they are.
+    """
     sections, by_hand = _before()
-    for title, command in SECTIONS:
+    for title, _ in commands:
+        sections.setdefault(title, "not run")
+    for title, command in commands:
         if not chosen or command[0] in chosen:
             print(f"{title} …", file=sys.stderr, flush=True)
             sections[title] = _run(command)
@@ -48,13 +59,13 @@ def main() -> None:
 
 def _write(sections: dict[str, str], by_hand: str) -> None:
     parts = [
-        "# Results\n\nTaken by `make bench`; each table names its command. The machine is shared "
-        "and noisy: compare figures of one table, which were taken side by side, and read the "
-        "spread.\n"
+        "# Results\n\nTaken by `make bench` and `make bench-train`; each table names its command. "
+        "The machine is shared and noisy: compare figures of one table, which were taken side by "
+        "side, and read the spread.\n"
     ]
     if not SHARED.exists():
         parts.append("The real posts were absent: every figure here is of the sample.\n")
-    parts += [f"## {title}\n\n{sections.get(title, 'not run')}\n" for title, _ in SECTIONS]
+    parts += [f"## {title}\n\n{body}\n" for title, body in sections.items()]
     RESULTS.write_text("\n".join(parts) + f"\n{BY_HAND}\n{by_hand}", "utf-8")
 
 

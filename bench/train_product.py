@@ -1,0 +1,55 @@
+"""The command as people call it, in homes that are made for a benchmark."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from train_measuring import ENGLISH, OURS, WORK, fresh
+
+
+def english_home() -> Path:
+    """Return a home with all English posts, consent to train given, curated already."""
+    home = WORK / "home-en"
+    fresh(OURS, "train_ours_scratch.py", "curate", str(ENGLISH), str(home))
+    return home
+
+
+def fresh_home(name: str) -> Path:
+    """Return a home with the same posts, from which nothing has been made yet."""
+    source = english_home()
+    home = WORK / f"home-{name}"
+    shutil.rmtree(home, ignore_errors=True)
+    home.mkdir(parents=True)
+    for path in source.glob("posts.db*"):
+        shutil.copy2(path, home)
+    return home
+
+
+def tokens_folder(home: Path, fingerprint: str) -> Path:
+    """Return the folder of the token shards that a plan names."""
+    for path in (home / "corpus").glob("*/tokens-*/manifest.json"):
+        if json.loads(path.read_text("utf-8"))["fingerprint"] == fingerprint:
+            return path.parent
+    raise SystemExit(f"{home} holds no corpus {fingerprint}")
+
+
+def madang_train(home: Path, *options: str) -> dict[str, Any]:
+    """Run `madang train --json`; return the object it ends with."""
+    log = WORK / "madang-train.log"
+    with log.open("w") as errors:
+        done = subprocess.run(
+            [str(OURS.with_name("madang")), "train", "--json", "--home", str(home), *options],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        end = "\n".join(log.read_text().splitlines()[-15:])
+        raise SystemExit(f"madang train {' '.join(options)} ended with {done.returncode}:\n{end}")
+    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return result
