@@ -8,36 +8,42 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import torch
 from torch import Tensor
 
+_LONGER_BY_SHARE: Final = 1.125
+_LONGER_BY_TOKENS: Final = 8
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True)
 class Bucket:
-    """Segments of similar length, which attention treats as one padded batch.
+    """So many segments, each padded at its end to so many tokens."""
 
-    `gather` (int64 `[segments * length]`) says which flat token stands at each place of the
-    padded batch; places behind a segment's end repeat its last token. It is none where the
-    segments are equally long and stand side by side from `start` on, so that a view will do.
-    """
-
-    start: int
     segments: int
     length: int
-    gather: Tensor | None
 
 
 @dataclass(frozen=True, eq=False)
 class Segments:
-    """How `T` flat tokens divide into segments; made once a batch, used by every layer."""
+    """How `T` flat tokens divide into segments; made once a batch, used by every layer.
+
+    Attention treats segments of similar length as one padded batch, a bucket. Laid one after
+    another, the buckets hold `P >= T` tokens.
+    """
 
     lengths: tuple[int, ...]
     positions: Tensor
     """Position of each token in its segment, int64 `[T]`."""
     buckets: tuple[Bucket, ...]
+    gather: Tensor | None
+    """Flat token at each place of the buckets, int64 `[P]`; padding repeats a segment's last token.
+
+    None where the flat tokens are the buckets as they stand.
+    """
     scatter: Tensor | None
-    """Place of each flat token in the buckets laid one after another; none: they are in order."""
+    """Place of each flat token in the buckets, int64 `[T]`; none where `gather` is."""
 
     @staticmethod
     def from_lengths(
@@ -50,26 +56,26 @@ class Segments:
         sizes = tuple(int(n) for n in lengths)
         if not sizes or min(sizes) < 1:
             raise ValueError("segments need at least one length, and each at least one token")
-        sizes_, starts = torch.tensor(sizes), torch.tensor([0, *sizes]).cumsum(0)[:-1]
-        total = int(sizes_.sum())
-        positions = torch.arange(total) - starts.repeat_interleave(sizes_)
-        buckets, places = _buckets(sizes, starts, total)
-        # Where only the last segment is padded, the places are in order, but not all there is.
-        laid = sum(bucket.segments * bucket.length for bucket in buckets)
-        in_order = laid == total and bool((places == torch.arange(total)).all())
+        each = torch.tensor(sizes)
+        starts = each.cumsum(0) - each
+        tokens = torch.arange(int(each.sum()))
+        groups = _groups(sizes)
+        buckets = tuple(Bucket(len(g), max(sizes[i] for i in g)) for g in groups)
+        gather = torch.cat([_padded(starts[g], each[g]) for g in groups])
+        if torch.equal(gather, tokens):
+            gather_, scatter = None, None
+        else:
+            # A token's first place is its own; further ones are padding.
+            scatter = torch.empty_like(tokens)
+            places = torch.arange(len(gather)).flip(0)
+            scatter[gather.flip(0)] = places
+            gather_, scatter = gather.to(device), scatter.to(device)
         return Segments(
             lengths=sizes,
-            positions=positions.to(device),
-            buckets=tuple(
-                Bucket(
-                    b.start,
-                    b.segments,
-                    b.length,
-                    b.gather if b.gather is None else b.gather.to(device),
-                )
-                for b in buckets
-            ),
-            scatter=None if in_order else places.to(device),
+            positions=(tokens - starts.repeat_interleave(each)).to(device),
+            buckets=buckets,
+            gather=gather_,
+            scatter=scatter,
         )
 
     @property
@@ -83,34 +89,20 @@ class Segments:
         return sum(n * (n + 1) / 2 for n in self.lengths) / self.tokens
 
 
-def _buckets(sizes: tuple[int, ...], starts: Tensor, total: int) -> tuple[list[Bucket], Tensor]:
-    """Group segments by length, and say where each flat token stands in the groups."""
-    order = sorted(range(len(sizes)), key=lambda i: (sizes[i], i))
+def _groups(sizes: tuple[int, ...]) -> list[list[int]]:
+    """Put segments together whose lengths differ little, each group in the order of the batch."""
     groups: list[list[int]] = []
-    for i in order:
-        # A group's longest segment may be an eighth (at least 8 tokens) longer than its shortest.
-        if groups and sizes[i] <= max(sizes[groups[-1][0]] * 1.125, sizes[groups[-1][0]] + 8):
+    shortest = 0
+    for i in sorted(range(len(sizes)), key=lambda i: sizes[i]):
+        if groups and sizes[i] <= max(shortest * _LONGER_BY_SHARE, shortest + _LONGER_BY_TOKENS):
             groups[-1].append(i)
         else:
             groups.append([i])
-    places = torch.empty(total, dtype=torch.int64)
-    buckets: list[Bucket] = []
-    laid = 0
-    for group in groups:
-        group.sort()
-        length = max(sizes[i] for i in group)
-        adjacent = group == list(range(group[0], group[0] + len(group)))
-        same = all(sizes[i] == length for i in group)
-        steps = torch.arange(length)
-        first = starts[group][:, None]
-        last = first + torch.tensor([sizes[i] for i in group])[:, None] - 1
-        gather = torch.minimum(first + steps, last)
-        real = first + steps <= last
-        rows = torch.arange(len(group))[:, None] * length + steps + laid
-        places[gather[real]] = rows[real]
-        laid += len(group) * length
-        start = int(starts[group[0]])
-        buckets.append(
-            Bucket(start, len(group), length, None if adjacent and same else gather.reshape(-1))
-        )
-    return buckets, places
+            shortest = sizes[i]
+    return [sorted(group) for group in groups]
+
+
+def _padded(starts: Tensor, sizes: Tensor) -> Tensor:
+    """Return the flat tokens of these segments, each padded to the longest with its last token."""
+    steps = torch.arange(int(sizes.max()))
+    return (starts[:, None] + torch.minimum(steps, sizes[:, None] - 1)).reshape(-1)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from madang.model import cross_entropy
 from madang.model.attention import attend
 from madang.model.linear import Linear, project
-from madang.model.pointwise import rms_norm, rotary_table, rotate, swiglu
+from madang.model.pointwise import rms_norm, rotary_table, swiglu
 from madang.model.segments import Segments
 
 _EMBEDDING_STD: Final = 0.02
@@ -106,15 +106,14 @@ class Attention(nn.Module):
             self.k_norm = RMSNorm(config.head_width, config.norm_epsilon)
         self.config = config
 
-    def heads(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values `[T, heads, D]`, turned by their positions."""
+    def forward(self, x: Tensor) -> Tensor:
+        """Return queries, keys and values by head, `[T, heads + 2 · key_value_heads, D]`."""
         c = self.config
-        qkv = project(x, (self.q_proj, self.k_proj, self.v_proj))
-        qkv = qkv.view(len(x), -1, c.head_width)
+        qkv = project(x, (self.q_proj, self.k_proj, self.v_proj)).view(len(x), -1, c.head_width)
+        if not c.qk_norm:
+            return qkv
         q, k, v = torch.split(qkv, [c.heads, c.key_value_heads, c.key_value_heads], 1)
-        if c.qk_norm:
-            q, k = self.q_norm(q), self.k_norm(k)
-        return rotate(q, rotary), rotate(k, rotary), v
+        return torch.cat((self.q_norm(q), self.k_norm(k), v), 1)
 
 
 class FeedForward(nn.Module):
@@ -141,9 +140,9 @@ class Block(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.width, config.norm_epsilon)
         self.mlp = FeedForward(config)
 
-    def before(self, x: Tensor, rotary: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return what attention takes: queries, keys and values."""
-        return self.self_attn.heads(self.input_layernorm(x), rotary)
+    def before(self, x: Tensor) -> Tensor:
+        """Return what attention takes: queries, keys and values by head."""
+        return self.self_attn(self.input_layernorm(x))  # type: ignore[no-any-return]
 
     def after(self, x: Tensor, attended: Tensor) -> Tensor:
         """Return the block's output from its input and what attention gave."""
@@ -152,7 +151,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, rotary: Tensor, segments: Segments) -> Tensor:
         """Return `[T, width]` for `x` `[T, width]`."""
-        return self.after(x, attend(*self.before(x, rotary), segments))
+        attended = attend(self.before(x), self.self_attn.config.heads, rotary, segments)
+        return self.after(x, attended)
 
 
 class Transformer(nn.Module):
@@ -215,7 +215,7 @@ class Transformer(nn.Module):
         """
         x = self.embed_tokens(tokens)
         c = self.config
-        rotary = rotary_table(segments.positions, c.head_width, c.rope_base, x.dtype)
+        rotary = rotary_table(max(segments.lengths), c.head_width, c.rope_base, x)
         for layer in self.layers:
             x = layer(x, rotary, segments)
         return self.norm(x)  # type: ignore[no-any-return]
