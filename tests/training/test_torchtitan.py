@@ -189,6 +189,7 @@ from safetensors.torch import load_file
 shape = config.model_spec.model
 shape.update_from_config(config=config)
 model = shape.build()
+model.init_states()
 adapter = config.model_spec.state_dict_adapter(shape, config.hf_assets_path)
 weights = load_file(config.hf_assets_path + "/model.safetensors")
 model.load_state_dict(adapter.from_hf(weights))
