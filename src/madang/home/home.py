@@ -22,6 +22,7 @@ from madang.home.background import BackgroundLearner, LearningStatus
 from madang.home.brake import Brake
 from madang.home.folder import Folder, locate
 from madang.home.following import Following
+from madang.home.learning import Learning
 from madang.home.named_models import NamedModels, write_speaking
 from madang.home.purging import purge_corpora
 from madang.posts import (
@@ -110,6 +111,7 @@ class Home:
             self.log.check()
         self.index = LexicalIndex(self.folder.index, self.log)
         self.brake = Brake(self.folder.brake)
+        self.learning = Learning(self.folder, self.log)
         self.names = NamedModels(self.folder, model, model_key)
         self.model = self.names.models()
         self._following: Following | None = None

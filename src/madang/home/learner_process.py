@@ -63,17 +63,23 @@ def _learn(settings: dict[str, Any], said: TextIO) -> None:
         said.write(json.dumps({"event": event, **fields}, ensure_ascii=False) + "\n")
 
     from madang.home.folder import Folder
-    from madang.home.learning import Learning, NothingToLearnError, TrainOptions
-    from madang.home.training_extra import TrainingUnavailableError
+    from madang.home.learning import (
+        Learning,
+        NothingToLearnError,
+        Stage,
+        TrainingUnavailableError,
+        TrainOptions,
+        Watcher,
+    )
     from madang.posts import PostLog
+
+    def stage(now: Stage) -> None:
+        tell("stage", stage=now.stage, run=now.run, corpus=now.corpus)
 
     folder = Folder(Path(settings.pop("home")))
     try:
         with PostLog(folder.posts) as log:
-            report = Learning(folder, log).train(
-                TrainOptions(**settings),
-                stage=lambda now: tell("stage", stage=now.stage, run=now.run, corpus=now.corpus),
-            )
+            report = Learning(folder, log).train(TrainOptions(**settings), Watcher(stage=stage))
     except TrainingUnavailableError as error:
         tell("absent", detail=str(error))
     except NothingToLearnError as error:
