@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from madang.corpus.corpus import FORMAT, SPLITS, Corpus, split_name
+from madang.corpus.purge import BUILDING, remove_abandoned
 from madang.corpus.shards import SHARD_BYTES, ShardWriter
 from madang.text.tokenizer import Tokenizer, join_posts
 
@@ -70,7 +71,8 @@ def tokenize(
         raise ValueError(f"{curated} holds no curated documents ({error}); curate first") from None
     if documents.metadata.num_rows == 0:
         raise ValueError(f"{curated} holds no documents; bring posts that may be trained on")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=curated))
+    remove_abandoned(curated)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{BUILDING}{os.getpid()}-", dir=curated))
     try:
         _write(documents, source, tokenizer, temporary, workers, shard_bytes, progress)
         temporary.chmod(0o755)
@@ -104,6 +106,8 @@ def _write(
     shard_bytes: int,
     progress: Progress | None,
 ) -> None:
+    # First, because it would make the folder anew where that was removed meanwhile.
+    tokenizer.save(folder)
     shards = ShardWriter(folder, tokenizer.vocabulary_size, shard_bytes)
     counts = {split: {"documents": 0, "tokens": 0, "bytes": 0} for split in SPLITS}
     seen: set[str] = set()
@@ -134,7 +138,6 @@ def _write(
         written = shards.close()
     finally:
         shards.abandon()
-    tokenizer.save(folder)
     manifest = {
         "format": FORMAT,
         "fingerprint": _fingerprint(source, tokenizer.digest),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import re
 import shutil
 import tempfile
@@ -27,6 +28,7 @@ from madang.corpus.corpus import Corpus
 from madang.corpus.curated import DOCUMENTS
 from madang.corpus.examine import UNDATED
 from madang.corpus.packing import tokenize
+from madang.corpus.purge import BUILDING, remove_abandoned
 from madang.corpus.split import cut_off
 from madang.corpus.threads import thread_order
 from madang.text import detect_language
@@ -118,7 +120,8 @@ def _write(documents: list[_Document], folder: Path) -> Path:
     if target.exists():
         return target
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:12]}-", dir=folder))
+    remove_abandoned(folder)
+    temporary = Path(tempfile.mkdtemp(prefix=f"{BUILDING}{os.getpid()}-", dir=folder))
     try:
         pq.write_table(
             pa.Table.from_pylist(rows, DOCUMENTS),
