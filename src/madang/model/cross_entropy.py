@@ -8,6 +8,7 @@ respect to a token's hidden state is linear in the weight of its own loss.)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import torch
@@ -17,8 +18,8 @@ from torch.autograd.function import once_differentiable
 IGNORED: Final = -100
 """The target of a token that is not trained."""
 
-_CHUNK_ELEMENTS: Final = 1 << 23
-"""Logits held at a time: 32 MB in float32."""
+_CHUNK_ELEMENTS: Final = 12 << 20
+"""Logits held at a time: 50 MB in float32, 256 tokens of a vocabulary of 49,152."""
 
 
 def summed_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
@@ -61,11 +62,32 @@ def _chunks(tokens: int, vocabulary: int) -> list[slice]:
 def _probabilities(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Return log p(target) `[n]` and the probabilities `[n, V]`, which take the logits' place."""
     chosen = logits.gather(1, targets[:, None]).squeeze(1)
-    highest = logits.max(1)
+    highest = logits.amax(1)
     torch.softmax(logits, 1, out=logits)
     # The highest probability is at least 1/V, so that its logarithm is safe in every row.
-    normaliser = highest.values - logits.gather(1, highest.indices[:, None]).squeeze(1).log()
-    return chosen - normaliser, logits
+    return chosen - highest + logits.amax(1).log(), logits
+
+
+def _sweep(
+    hidden: Tensor, weight: Tensor, targets: Tensor
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Yield, chunk by chunk, its place, log p(target) `[n]`, and the probabilities `[n, V]`.
+
+    The probabilities may be written to, and are overwritten by the next chunk's.
+    """
+    chunks = _chunks(len(targets), len(weight))
+    # One buffer for all chunks: fresh memory of this size costs as much as a pass over it.
+    buffer = hidden.new_empty(chunks[0].stop if chunks else 0, len(weight))
+    for part in chunks:
+        logits = torch.mm(hidden[part], weight.T, out=buffer[: part.stop - part.start])
+        log_p, p = _probabilities(logits, targets[part])
+        yield part, log_p, p
+
+
+def _less_target(p: Tensor, targets: Tensor) -> Tensor:
+    """Take 1 from each row's target: the gradient of -log p(target) with respect to the logits."""
+    p[torch.arange(len(p), device=p.device), targets] -= 1
+    return p
 
 
 class _Summed(torch.autograd.Function):
@@ -74,20 +96,18 @@ class _Summed(torch.autograd.Function):
         want_hidden, want_weight = (grad and need for need in ctx.needs_input_grad[:2])
         d_hidden = torch.empty_like(hidden) if want_hidden else None
         d_weight = torch.zeros_like(weight) if want_weight else None
-        losses = hidden.new_empty(len(targets))
-        for part in _chunks(len(targets), len(weight)):
-            logits = hidden[part] @ weight.T
-            log_p, p = _probabilities(logits, targets[part])
-            losses[part] = log_p
+        found = hidden.new_empty(len(targets))
+        for part, log_p, p in _sweep(hidden, weight, targets):
+            found[part] = log_p
             if d_hidden is None and d_weight is None:
                 continue
-            p[torch.arange(len(p), device=p.device), targets[part]] -= 1
+            d_logits = _less_target(p, targets[part])
             if d_hidden is not None:
-                torch.mm(p, weight, out=d_hidden[part])
+                torch.mm(d_logits, weight, out=d_hidden[part])
             if d_weight is not None:
-                d_weight.addmm_(p.T, hidden[part])
+                d_weight.addmm_(d_logits.T, hidden[part])
         ctx.save_for_backward(d_hidden, d_weight)
-        return -losses.sum()
+        return -found.sum()
 
     @staticmethod
     @once_differentiable
@@ -107,11 +127,10 @@ class _PerToken(torch.autograd.Function):
         want_hidden = grad and ctx.needs_input_grad[0]
         d_hidden = torch.empty_like(hidden) if want_hidden else None
         found = hidden.new_empty(len(targets))
-        for part in _chunks(len(targets), len(weight)):
-            found[part], p = _probabilities(hidden[part] @ weight.T, targets[part])
+        for part, log_p, p in _sweep(hidden, weight, targets):
+            found[part] = log_p
             if d_hidden is not None:
-                p[torch.arange(len(p), device=p.device), targets[part]] -= 1
-                torch.mm(p, weight, out=d_hidden[part]).neg_()
+                torch.mm(_less_target(p, targets[part]), weight, out=d_hidden[part])
         ctx.save_for_backward(hidden, weight, targets, d_hidden)
         return found
 
@@ -121,10 +140,10 @@ class _PerToken(torch.autograd.Function):
         hidden, weight, targets, d_hidden = ctx.saved_tensors
         d_weight = None
         if ctx.needs_input_grad[1]:
-            # The weight's gradient mixes tokens, so that it must wait for their weights.
+            # The weight's gradient mixes tokens, so that it must wait for what each of them counts.
             d_weight = torch.zeros_like(weight)
-            for part in _chunks(len(targets), len(weight)):
-                p = torch.softmax(hidden[part] @ weight.T, 1)
-                p[torch.arange(len(p), device=p.device), targets[part]] -= 1
-                d_weight.addmm_(p.T, hidden[part] * -upstream[part, None])
-        return None if d_hidden is None else d_hidden * upstream[:, None], d_weight, None, None
+            for part, _, p in _sweep(hidden, weight, targets):
+                d_logits = _less_target(p, targets[part])
+                d_weight.addmm_(d_logits.T, hidden[part] * -upstream[part, None])
+        d_hidden = None if d_hidden is None else d_hidden * -upstream[:, None]
+        return d_hidden, d_weight, None, None

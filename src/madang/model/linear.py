@@ -76,15 +76,21 @@ class _Adapted(torch.autograd.Function):
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, *pairs = ctx.saved_tensors
         d_x = d_y @ weight if ctx.needs_input_grad[0] else None
+        # Thin products are quick where the thin side is the rows: [r, T] by [T, out].
+        parts = [
+            (a, b, scale, d_part)
+            for a, b, scale, d_part in zip(
+                pairs[::2], pairs[1::2], ctx.scales, torch.split(d_y, ctx.outs, 1), strict=True
+            )
+            if a is not None
+        ]
+        ranks = [len(a) for a, *_ in parts]
+        inner = torch.cat([a * scale for a, _, scale, _ in parts]) @ x.T
+        d_inner = torch.cat([b.T @ d_part.T for _, b, _, d_part in parts])
+        d_a = torch.split(d_inner @ x, ranks)
+        d_b = [i @ part[3] for i, part in zip(torch.split(inner, ranks), parts, strict=True)]
+        found = iter([(a * part[2], b.T) for a, b, part in zip(d_a, d_b, parts, strict=True)])
         gradients: list[Tensor | None] = []
-        start = 0
-        for i, (out, scale) in enumerate(zip(ctx.outs, ctx.scales, strict=True)):
-            a, b = pairs[2 * i : 2 * i + 2]
-            part = d_y[:, start : start + out]
-            start += out
-            if a is None:
-                gradients += [None, None]
-                continue
-            gradients.append((part @ b).mul_(scale).T @ x)
-            gradients.append(part.T @ (x @ a.T).mul_(scale))
+        for a in pairs[::2]:
+            gradients += (None, None) if a is None else next(found)
         return d_x, None, None, None, *gradients

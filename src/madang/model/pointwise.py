@@ -1,15 +1,48 @@
-"""The operations of a block that are not matrix products, each with few passes over memory."""
+"""The operations of a block that are not matrix products.
+
+Each exists twice: as a formula, which the compiler turns into one pass over memory, and as a
+function with few passes and a backward of its own, which keeps little, for where none runs.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
 def rms_norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """Return x / sqrt(mean(x²) + epsilon) · weight, the mean over the last axis."""
-    return x * (x.square().mean(-1, keepdim=True) + epsilon).rsqrt() * weight
+    if torch.compiler.is_compiling():
+        return x * (x.square().mean(-1, keepdim=True) + epsilon).rsqrt() * weight
+    return _RmsNorm.apply(x, weight, epsilon)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _RmsNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        size = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        inverse = size.square_().div_(x.shape[-1]).add_(epsilon).rsqrt_()
+        ctx.save_for_backward(x, weight, inverse)
+        return (x * inverse).mul_(weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, inverse = ctx.saved_tensors
+        width = x.shape[-1]
+        # The two sums that backward needs are products of one matrix with a vector each.
+        product = (d_y * x).view(-1, width)
+        d_weight = inverse.view(-1) @ product if ctx.needs_input_grad[1] else None
+        d_x = None
+        if ctx.needs_input_grad[0]:
+            along = (product @ weight).view(inverse.shape)
+            along *= inverse.pow(3).mul_(-1 / width)
+            d_x = (d_y * weight).mul_(inverse).addcmul_(x, along)
+        return d_x, d_weight, None
 
 
 def rotary_table(positions: int, head_width: int, base: float, like: Tensor) -> Tensor:
@@ -41,5 +74,26 @@ def rotate_into(place: Tensor, x: Tensor, cos: Tensor, sin: Tensor) -> None:
 
 def swiglu(gate_up: Tensor) -> Tensor:
     """Return silu(gate) · up, where `gate_up` `[T, 2H]` holds them side by side."""
-    gate, up = gate_up.chunk(2, -1)
-    return functional.silu(gate) * up
+    if torch.compiler.is_compiling():
+        gate, up = gate_up.chunk(2, -1)
+        return functional.silu(gate) * up
+    return _SwiGlu.apply(gate_up)  # type: ignore[no-any-return,no-untyped-call]
+
+
+class _SwiGlu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gate_up: Tensor) -> Tensor:
+        ctx.save_for_backward(gate_up)
+        gate, up = gate_up.chunk(2, -1)
+        return functional.silu(gate).mul_(up)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_y: Tensor) -> Tensor:
+        gate_up: Tensor = ctx.saved_tensors[0]
+        gate, up = gate_up.chunk(2, -1)
+        d_gate_up = torch.empty_like(gate_up)
+        d_gate, d_up = d_gate_up.chunk(2, -1)
+        torch.mul(functional.silu(gate), d_y, out=d_up)
+        torch.ops.aten.silu_backward.grad_input(d_y * up, gate, grad_input=d_gate)
+        return d_gate_up
