@@ -156,6 +156,8 @@ def _read(path: Path) -> str:
 def _cut(path: Path, most: int) -> Iterator[_Document]:
     """Cut a plain text after blank lines; a paragraph that is too long stays whole."""
     text = _read(path)
+    if not text.strip():
+        return
     starts = [0]
     end = 0
     for match in _PARAGRAPH.finditer(text):
@@ -166,9 +168,8 @@ def _cut(path: Path, most: int) -> Iterator[_Document]:
         starts.append(end)
     for number, (start, stop) in enumerate(zip(starts, [*starts[1:], len(text)], strict=True)):
         piece = text[start:stop]
-        if piece.strip() or number:
-            key = f"file:{path.name}#{number:06d}"
-            yield _Document(key, [key], [piece], detect_language(piece), None, "train", 1)
+        key = f"file:{path.name}#{number:06d}"
+        yield _Document(key, [key], [piece], detect_language(piece), None, "train", 1)
 
 
 def _read_posts(path: Path) -> Iterator[_Post]:
