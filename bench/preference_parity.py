@@ -27,9 +27,9 @@ from madang.text.chat_template import encode_chat, render
 from madang.text.tokenizer import Tokenizer, train_tokenizer
 from madang.training.data_files import read_preferences
 from madang.training.preference import (
-    DirectPreference,
     assemble_pairs,
     encode_preferences,
+    preference_loss,
     reference_log_probabilities,
 )
 from measuring import ROOT, SAMPLE, machine, table
@@ -90,7 +90,7 @@ def compare(folder: Path, count: int, method: str) -> dict[str, float]:
     ).pairs
     stood = reference_log_probabilities(reference, pairs, length=4096)
     batch = assemble_pairs([pairs], stood, length=1 << 20)
-    loss = DirectPreference(BETA).loss(model, batch, "cpu") / batch.count
+    loss = preference_loss(model, batch, BETA) / batch.count
     loss.backward()
     peer = ROOT / "bench" / "peers" / "trl_preference.py"
     done = subprocess.run([PEERS, peer, folder], check=False, capture_output=True, text=True)

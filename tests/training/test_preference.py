@@ -19,13 +19,13 @@ from madang.model.segments import Segments
 from madang.model.transformer import Transformer
 from madang.training.data_files import DataFileError, read_preferences
 from madang.training.preference import (
-    DirectPreference,
     Pair,
     PreferenceBatch,
     PreferenceSource,
     assemble_pairs,
     encode_preferences,
     fingerprint,
+    preference_loss,
     reference_log_probabilities,
     sigmoid_loss,
 )
@@ -97,7 +97,7 @@ def test_loss_and_every_gradient_equal_the_closed_form(tmp_path: Path) -> None:
     pairs = encoded(tmp_path)
     reference, model = small_model(0, double=True), small_model(1, double=True)
     stood = reference_log_probabilities(reference, pairs, length=90)
-    loss = DirectPreference().loss(model, whole_batch(pairs, stood), "cpu")
+    loss = preference_loss(model, whole_batch(pairs, stood))
     loss.backward()
     ours = [weight.grad.clone() for weight in model.parameters() if weight.grad is not None]
     model.zero_grad()
@@ -114,7 +114,7 @@ def test_before_the_first_step_the_loss_is_the_logarithm_of_two(tmp_path: Path) 
     pairs = encoded(tmp_path)
     model = small_model()
     stood = reference_log_probabilities(model, pairs, length=256)
-    loss = DirectPreference().loss(model, whole_batch(pairs, stood), "cpu")
+    loss = preference_loss(model, whole_batch(pairs, stood))
     assert loss.item() == pytest.approx(len(pairs) * np.log(2), rel=1e-6)
 
 
@@ -130,11 +130,11 @@ def test_the_reference_of_a_lora_is_its_base(tmp_path: Path) -> None:
             if name.endswith("lora_b"):
                 weight.normal_(0, 0.1, generator=noise)
     batch = whole_batch(pairs, base)
-    moved = DirectPreference().loss(model, batch, "cpu").item()
+    moved = preference_loss(model, batch).item()
     assert abs(moved - len(pairs) * np.log(2)) > 1e-3
     assert reference_log_probabilities(model, pairs, length=256) == pytest.approx(base, rel=1e-5)
     # The adapters work again afterwards.
-    assert DirectPreference().loss(model, batch, "cpu").item() == moved
+    assert preference_loss(model, batch).item() == moved
 
 
 def test_parts_filled_or_not_make_up_the_whole(tmp_path: Path) -> None:
@@ -152,8 +152,8 @@ def test_parts_filled_or_not_make_up_the_whole(tmp_path: Path) -> None:
         for one in (whole, *parts):
             assert int(one.lengths.sum()) == one.positions
             assert one.is_answer.sum() == 2 * one.count
-        summed = sum(DirectPreference().loss(model, one, "cpu").item() for one in parts)
-        losses += [summed, DirectPreference().loss(model, whole, "cpu").item()]
+        summed = sum(preference_loss(model, one).item() for one in parts)
+        losses += [summed, preference_loss(model, whole).item()]
     assert losses == pytest.approx([losses[0]] * 4, rel=1e-12)
 
 
@@ -166,7 +166,7 @@ def test_training_prefers_the_chosen_answers(tmp_path: Path) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     losses = []
     for _ in range(15):
-        loss = DirectPreference().loss(model, batch, "cpu")
+        loss = preference_loss(model, batch)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

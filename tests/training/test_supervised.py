@@ -15,10 +15,10 @@ from madang.model.segments import Segments
 from madang.model.transformer import ModelConfig, Transformer
 from madang.training.batch import IGNORED
 from madang.training.data_files import DataFileError, read_conversations
+from madang.training.objective import next_token_loss
 from madang.training.supervised import (
     Encoded,
     Sample,
-    Supervised,
     SupervisedSource,
     encode_conversations,
 )
@@ -155,7 +155,7 @@ def test_filled_rows_have_static_shapes_and_the_same_loss(tmp_path: Path) -> Non
     assert filled.useful == plain.positions
     assert filled.count == plain.count
     model = small_model(double=True)
-    losses = [Supervised().loss(model, one, "cpu").item() for one in (plain, filled)]
+    losses = [next_token_loss(model, one).item() for one in (plain, filled)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-12)
 
 
@@ -170,9 +170,8 @@ def test_parts_make_up_the_whole(tmp_path: Path, fill: int | None) -> None:
     assert sum(one.count for one in parts) == whole.count
     assert parts[2].part(0, 1).tokens.tolist() == whole.part(1, 2).part(0, 2).tokens.tolist()
     model = small_model(double=True)
-    loss = Supervised().loss
-    summed = sum(loss(model, one, "cpu").item() for one in parts)
-    assert summed == pytest.approx(loss(model, whole, "cpu").item(), rel=1e-12)
+    summed = sum(next_token_loss(model, one).item() for one in parts)
+    assert summed == pytest.approx(next_token_loss(model, whole).item(), rel=1e-12)
     with pytest.raises(ValueError, match="4 rows of samples cannot be divided into 3 parts"):
         whole.part(0, 3)
 
@@ -188,5 +187,5 @@ def test_packed_samples_are_trained_as_if_each_were_alone(tmp_path: Path) -> Non
         log_p = model.logits(hidden).log_softmax(-1)[:-1].gather(1, ids[1:, None])[:, 0]
         alone -= log_p[torch.from_numpy(one.trained[1:])].sum().item()
     source = SupervisedSource(taken, seed=0, rows=1, length=1024, fill=None)
-    packed = Supervised().loss(model, source.batch(0), "cpu").item()
+    packed = next_token_loss(model, source.batch(0)).item()
     assert packed == pytest.approx(alone, rel=1e-10)

@@ -101,7 +101,8 @@ def _supervised(
     plan: Plan, path: Path, tokenizer: Tokenizer, model: Transformer | None
 ) -> Examples:
     from madang.training.data_files import read_conversations
-    from madang.training.supervised import Supervised, SupervisedSource, encode_conversations
+    from madang.training.objective import next_token_loss
+    from madang.training.supervised import SupervisedSource, encode_conversations
 
     encoded = encode_conversations(
         read_conversations(path),
@@ -117,9 +118,8 @@ def _supervised(
         length=plan.length,
         fill=_fill(plan, tokenizer),
     )
-    objective = Supervised()
     notes = _left_out(len(encoded.too_long), "conversations", plan)
-    return Examples(source, lambda model, batch: objective.loss(model, batch, plan.device), notes)
+    return Examples(source, next_token_loss, notes)
 
 
 def _preferences(
@@ -127,9 +127,9 @@ def _preferences(
 ) -> Examples:
     from madang.training.data_files import read_preferences
     from madang.training.preference import (
-        DirectPreference,
         PreferenceSource,
         encode_preferences,
+        preference_loss,
         reference_log_probabilities,
     )
 
@@ -150,9 +150,8 @@ def _preferences(
         length=plan.length,
         fill=_fill(plan, tokenizer),
     )
-    objective = DirectPreference()
     notes = _left_out(len(encoded.too_long), "pairs", plan)
-    return Examples(source, lambda model, batch: objective.loss(model, batch, plan.device), notes)
+    return Examples(source, preference_loss, notes)
 
 
 def encoder(tokenizer: Tokenizer) -> Any:

@@ -182,19 +182,16 @@ def assemble_pairs(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class DirectPreference:
-    """The objective: log-probability margins over the reference, through a sigmoid."""
+def preference_loss(model: nn.Module, batch: PreferenceBatch, beta: float = BETA) -> Tensor:
+    """Return the loss in nats, summed over the pairs of a batch or of a part of one.
 
-    beta: float = BETA
-    """How strongly the model is held to the reference."""
+    `beta` says how strongly the model is held to the reference.
+    """
+    import torch
 
-    def loss(self, model: nn.Module, batch: PreferenceBatch, device: str) -> Tensor:
-        """Return the summed loss of a batch's pairs, in nats."""
-        import torch
-
-        answers = answer_log_probabilities(model, batch, device)
-        return sigmoid_loss(answers, torch.as_tensor(batch.reference, device=device), self.beta)
+    answers = answer_log_probabilities(model, batch)
+    reference = torch.from_numpy(batch.reference).to(answers.device)
+    return sigmoid_loss(answers, reference, beta)
 
 
 def sigmoid_loss(answers: Tensor, reference: Tensor, beta: float) -> Tensor:
@@ -209,7 +206,7 @@ def sigmoid_loss(answers: Tensor, reference: Tensor, beta: float) -> Tensor:
     return -logsigmoid(beta * (margins[:, 0] - margins[:, 1])).sum()
 
 
-def answer_log_probabilities(model: nn.Module, batch: PreferenceBatch, device: str) -> Tensor:
+def answer_log_probabilities(model: nn.Module, batch: PreferenceBatch) -> Tensor:
     """Return the log-probabilities of a batch's answers in nats, float64 `[pairs, 2]`.
 
     An answer's log-probability is the sum over its trained tokens; the sums are taken in float64,
@@ -219,6 +216,7 @@ def answer_log_probabilities(model: nn.Module, batch: PreferenceBatch, device: s
 
     from madang.model.segments import Segments
 
+    device = next(model.parameters()).device
     segments = Segments.from_lengths(torch.from_numpy(batch.lengths), device=device)
     tokens = torch.from_numpy(batch.tokens).to(device)
     targets = torch.from_numpy(batch.targets).to(device)
@@ -230,7 +228,7 @@ def answer_log_probabilities(model: nn.Module, batch: PreferenceBatch, device: s
 
 
 def reference_log_probabilities(
-    model: nn.Module, pairs: Sequence[Pair], *, length: int, device: str = "cpu"
+    model: nn.Module, pairs: Sequence[Pair], *, length: int
 ) -> npt.NDArray[np.float64]:
     """Return what the reference says of every pair, float64 `[pairs, 2]`, in nats.
 
@@ -245,7 +243,7 @@ def reference_log_probabilities(
         for group in pack(range(len(pairs)), sizes, length):
             taken = [pairs[one] for one in group]
             batch = assemble_pairs([taken], np.zeros((len(group), 2)), length=length)
-            found[list(group)] = answer_log_probabilities(model, batch, device).cpu().numpy()
+            found[list(group)] = answer_log_probabilities(model, batch).cpu().numpy()
     return found
 
 

@@ -2,7 +2,8 @@
 
 The loss stands on exactly the tokens of the assistant's messages and the token that ends each;
 `encode_chat` marks them. Samples are packed whole, several in a row, each attending to itself
-only. A sample that is longer than a row is left out and reported, since cutting it would cut the
+only; the loss is `objective.next_token_loss`, which makes logits only where a token is trained.
+A sample that is longer than a row is left out and reported, since cutting it would cut the
 end that the model must learn.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,6 @@ import numpy.typing as npt
 from madang.training.batch import IGNORED
 from madang.training.data_files import Conversation, DataFileError, Message, refuse
 from madang.training.packing import PackedOrder
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 
 class EncodedChat(Protocol):
@@ -175,27 +173,6 @@ class SupervisedSource:
             for row in range(first, first + self._rows)
             for one in self._order.members(row)
         ]
-
-
-class Supervised:
-    """The objective: cross-entropy of each trained token, in nats.
-
-    Logits exist only where there is loss: the model gathers the trained positions first.
-    """
-
-    def loss(self, model: nn.Module, batch: SampleBatch, device: str) -> Tensor:
-        """Return the summed cross-entropy of a batch, or of a part of one."""
-        import torch
-
-        from madang.model.segments import Segments
-
-        result = model(
-            torch.from_numpy(batch.tokens).to(device),
-            Segments.from_lengths(torch.from_numpy(batch.lengths), device=device),
-            torch.from_numpy(batch.targets).to(device),
-        )
-        assert isinstance(result, torch.Tensor)
-        return result
 
 
 def assemble(
