@@ -98,7 +98,7 @@ LEAST_MODEL_FLOPS_SHARE: Final = 0.15
 COUNTS: Final = (8, 128, 1_024, 16_384, 100_000)
 SHAPES: Final = (
     Shape("135 M", 30, 576, 9, 3, 1536, 49_152, head_width=64, tied=True),
-    Shape("1 B", 16, 2048, 32, 8, 8192, 65_536, head_width=64, tied=True),
+    Shape("1 B", 16, 2048, 32, 8, 7168, 65_536, head_width=64, tied=True),
     Shape("7 B", 32, 4096, 32, 8, 13_312, 65_536),
     Shape("70 B", 80, 8192, 64, 8, 28_672, 65_536),
 )
