@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sqlite3
 import sys
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from madang.answer import Finished, Request, SentenceChecked, Turn
-from madang.cli import batch
+from madang.cli import batch, runs, training
+from madang.cli.options import HomeOption, JsonOption, ModelOption, open_home
 from madang.cli.output import (
     answer_lines,
     ingest_line,
@@ -23,7 +23,14 @@ from madang.cli.output import (
     say,
 )
 from madang.engines import EngineError
-from madang.home import Home, StoppedError, ingest_sample, locate, remove_sample
+from madang.home import (
+    Home,
+    StoppedError,
+    TrainingUnavailableError,
+    ingest_sample,
+    locate,
+    remove_sample,
+)
 from madang.home.brake import Brake
 from madang.posts import DamagedLogError, NewerLogError
 from madang.search import Filters, parse_moment
@@ -38,16 +45,13 @@ app = typer.Typer(
 )
 consent_app = typer.Typer(help="What may be done with a post, and by whose word.")
 app.add_typer(consent_app, name="consent", no_args_is_help=True)
+app.add_typer(training.app, name="train")
+app.add_typer(runs.runs_app, name="runs")
+app.add_typer(runs.corpus_app, name="corpus", no_args_is_help=True)
+app.add_typer(runs.eval_app, name="eval", no_args_is_help=True)
+app.command("release")(runs.release)
+app.command("releases")(runs.releases)
 
-HomeOption = Annotated[
-    Path | None,
-    typer.Option("--home", help="The home folder; else MADANG_HOME, else .madang here."),
-]
-ModelOption = Annotated[
-    str | None,
-    typer.Option("--model", help="A GGUF file, or the URL of an OpenAI-compatible server."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 BatchOption = Annotated[
     Path | None, typer.Option("--batch", help="JSON lines to work through, loading once.")
 ]
@@ -56,6 +60,15 @@ HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
 PortOption = Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free port.")]
 WorkersOption = Annotated[int, typer.Option(min=1, help="Answers that are made at once.")]
 QueueOption = Annotated[int, typer.Option(min=0, help="Questions that may wait.")]
+LearnOption = Annotated[
+    float, typer.Option(min=0, help="Minutes in which the community's model learns; 0: none.")
+]
+
+_SAID_IN_ONE_SENTENCE: Final = (
+    "TrainingFailedError",
+    "ReleaseRefusedError",
+    "PostsWithdrawnError",
+)
 
 
 @app.command()
@@ -69,9 +82,14 @@ def up(
     port: PortOption = 8080,
     workers: WorkersOption = 2,
     queue: QueueOption = 32,
+    learn: LearnOption = 0,
 ) -> None:
-    """Read posts and serve the chat page. Without posts, the sample community is read."""
-    with _open(home, model) as opened:
+    """Read posts and serve the chat page. Without posts, the sample community is read.
+
+    With --learn, a model of the community's own learns from the posts in the background as soon
+    as the packages for training are installed, and answers when it has passed its checks.
+    """
+    with open_home(home, model) as opened:
         if posts:
             removed = remove_sample(opened)
             if removed:
@@ -82,7 +100,7 @@ def up(
                 say(ingest_line(path.name, report))
         elif opened.log.last_seq == 0:
             say(ingest_line("sample community", ingest_sample(opened)))
-        _serve(opened, host, port, workers, queue)
+        _serve(opened, host, port, workers, queue, learn)
 
 
 @app.command()
@@ -93,10 +111,11 @@ def serve(
     port: PortOption = 8080,
     workers: WorkersOption = 2,
     queue: QueueOption = 32,
+    learn: LearnOption = 0,
 ) -> None:
     """Serve the chat page and the API over the posts that the home holds."""
-    with _open(home, model) as opened:
-        _serve(opened, host, port, workers, queue)
+    with open_home(home, model) as opened:
+        _serve(opened, host, port, workers, queue, learn)
 
 
 @app.command()
@@ -192,7 +211,7 @@ def ask(
     as_json: JsonOption = False,
 ) -> None:
     """Answer a question from the posts, with citations that were checked."""
-    with _open(home, model) as opened:
+    with open_home(home, model) as opened:
         opened.catch_up()
         if batch_file is not None:
             _run_batch(batch_file, out, batch.ask_line(opened), as_json)
@@ -210,7 +229,7 @@ def ask(
 @app.command()
 def chat(home: HomeOption = None, model: ModelOption = None) -> None:
     """Talk in the terminal; an empty line or Ctrl-D ends it. An AI answers."""
-    with _open(home, model) as opened:
+    with open_home(home, model) as opened:
         opened.catch_up()
         say("An AI answers, from the posts of this home. AI가 이 마당의 글로 답합니다.")
         history: tuple[Turn, ...] = ()
@@ -334,13 +353,24 @@ def main() -> NoReturn:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
-    except (DamagedLogError, NewerLogError, StoppedError, EngineError) as error:
+    except (
+        DamagedLogError,
+        NewerLogError,
+        StoppedError,
+        EngineError,
+        TrainingUnavailableError,
+    ) as error:
         _fail(str(error))
     except sqlite3.DatabaseError as error:
         _fail(f"the log could not be read or written ({error}); is the disk full or damaged?")
     except FileNotFoundError as error:
         _fail(f"{error.filename}: there is no such file")
     except (ValueError, TimeoutError, OSError) as error:
+        _fail(str(error))
+    except Exception as error:
+        # These have a sentence of their own; importing their rooms needs the training extra.
+        if type(error).__name__ not in _SAID_IN_ONE_SENTENCE:
+            raise
         _fail(str(error))
     sys.exit(0)
 
@@ -350,12 +380,9 @@ def _fail(sentence: str) -> NoReturn:
     sys.exit(1)
 
 
-def _open(home: Path | None, model: str | None) -> Home:
-    # A key on the command line would stand in the list of processes.
-    return Home(home, model=model, model_key=os.environ.get("MADANG_MODEL_KEY"))
-
-
-def _serve(home: Home, host: str, port: int, workers: int, queue: int) -> None:
+def _serve(
+    home: Home, host: str, port: int, workers: int, queue: int, learn_minutes: float
+) -> None:
     # Only serving needs the web framework, and importing it takes as long as a search.
     from madang.server import serve as serve_home
 
@@ -365,6 +392,7 @@ def _serve(home: Home, host: str, port: int, workers: int, queue: int) -> None:
         port=port,
         workers=workers,
         queue=queue,
+        learn_minutes=learn_minutes,
         on_listening=lambda url: say(f"madang is at {url}  (Ctrl-C ends it)"),
     )
 

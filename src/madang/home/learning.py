@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from madang.home.folder import Folder
 from madang.home.purging import write_cursor
@@ -87,12 +87,27 @@ class Learning:
         return run.finish(result, prepared, first=is_first_rank())
 
     def plan(self, options: TrainOptions, watcher: Watcher = _NOBODY) -> Plan:
-        """Return the plan that `train` would follow, without training."""
-        return self._run(options, watcher).decide()[0].plan
+        """Return the plan that `train` would follow, without training or writing tokens."""
+        return self._run(options, watcher).outline()
 
     def curate(self, options: TrainOptions | None = None, watcher: Watcher = _NOBODY) -> Curated:
         """Curate the home's posts into a corpus, or open the one that stands."""
         return self._run(options or TrainOptions(), watcher).curate()
+
+    def emit_torchtitan(
+        self, options: TrainOptions, out: Path, watcher: Watcher = _NOBODY
+    ) -> dict[str, Any]:
+        """Write a plan, its tokens and its tokenizer so that torchtitan trains the same.
+
+        Raises ValueError for a plan that torchtitan cannot follow.
+        """
+        prepared, _ = self._run(options, watcher).decide()
+        from dataclasses import asdict
+
+        from madang.training.torchtitan import emit
+
+        handover = emit(prepared.plan, batches_of(prepared.plan, prepared.source), out)
+        return {name: str(value) for name, value in asdict(handover).items()}
 
     def inspect(
         self, data: Path, base: str = "smollm2", *, length: int | None = None

@@ -51,6 +51,7 @@ class TrainOptions:
     formats: tuple[str, ...] | None = None
     threads: int | None = None
     workers: int | None = None
+    engine: Literal["local", "ray"] = "local"
     overrides: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -93,6 +94,7 @@ class Watcher:
     curating: Callable[[str, int, int], None] = _nothing
     planned: Callable[[Plan], None] = _nothing
     progress: Callable[[Progress], None] = _nothing
+    sample: Callable[[str], None] = _nothing
     publishing: Callable[[Publishing], None] = _nothing
     note: Callable[[str], None] = _nothing
     stop: threading.Event | None = None

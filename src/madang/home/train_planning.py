@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from madang.corpus.curated import Curated
-    from madang.model.transformer import Transformer
     from madang.training.plan import Plan
 
 MEASURING_SECONDS: Final = 3.0
@@ -28,7 +27,7 @@ class Facts:
     languages: Mapping[str, int]
 
     @classmethod
-    def of(cls, curated: Curated | None, model: Transformer | None, data: Path | None) -> Facts:
+    def of(cls, curated: Curated | None, data: Path | None) -> Facts:
         """Count what a run would learn from."""
         if curated is None:
             return cls(data.stat().st_size if data is not None else 0, 0, {})

@@ -81,17 +81,21 @@ class TrainingRun:
         self.watcher.planned(prepared.plan)
         return prepared
 
+    def outline(self) -> Plan:
+        """Return the plan as far as it can be told before the posts are cut into tokens."""
+        curated = self._curated(None)
+        base = self._load_base()
+        return self._plan(self._facts(curated), base)
+
     def decide(self) -> tuple[Prepared, Tokenizer]:
         """Decide everything about a run that is new; no folder is made for it yet."""
         options = self.options
         name = self._name()
-        base = find_base(options.base, self.folder)
-        self._model = model = base.load() if base is not None else None
-        curated = None if options.objective != "pretrain" else self.curate(name)
+        curated = self._curated(name)
         replayed = None if options.replay is None else self._curate_file(options.replay, name)
-        facts = Facts.of(curated, model, Path(options.data) if options.data else None)
+        base = self._load_base()
         self._stage("plan", name)
-        plan = self._plan(facts, base, model)
+        plan = self._plan(self._facts(curated), base)
         tokenizer = base.tokenizer if base is not None else self._train_tokenizer(curated, plan)
         if base is None and tokenizer.vocabulary_size != plan.vocabulary:
             plan = replace(plan, vocabulary=tokenizer.vocabulary_size)
@@ -100,6 +104,17 @@ class TrainingRun:
             source = self._tokenize(curated, replayed, tokenizer, name)
         plan = self._with_origins(plan, source, tokenizer)
         return Prepared(name, plan, source), tokenizer
+
+    def _load_base(self) -> Base | None:
+        base = find_base(self.options.base, self.folder)
+        self._model = base.load() if base is not None else None
+        return base
+
+    def _curated(self, name: str | None) -> Curated | None:
+        return self.curate(name) if self.options.objective == "pretrain" else None
+
+    def _facts(self, curated: Curated | None) -> Facts:
+        return Facts.of(curated, Path(self.options.data) if self.options.data else None)
 
     def curate(self, name: str | None = None) -> Curated:
         """Curate the home's posts, or those of the file that was given."""
@@ -120,6 +135,7 @@ class TrainingRun:
                 self.folder.corpus,
                 policy=policy or Policy(),
                 workers=self.options.workers,
+                engine=self.options.engine,
                 progress=self.watcher.curating,
             )
         except NothingToTrainError as error:
@@ -160,10 +176,10 @@ class TrainingRun:
             replay=str(replay.folder.absolute()) if replay is not None else None,
         )
 
-    def _plan(self, facts: Facts, base: Base | None, model: Transformer | None) -> Plan:
+    def _plan(self, facts: Facts, base: Base | None) -> Plan:
         from madang.training.plan import read_plan
 
-        options = self.options
+        options, model = self.options, self._model
         if options.plan is not None:
             return read_plan(Path(options.plan).expanduser())
         given: dict[str, Any] = {
@@ -237,9 +253,14 @@ class TrainingRun:
         def evaluate(of: Any) -> dict[str, float | None]:
             return bits(measure(of, tokenizer, texts, limit))
 
+        def sample(of: Any) -> str:
+            text = write_sample(of, tokenizer, seed=plan.seed)
+            self.watcher.sample(text)
+            return text
+
         hooks = Hooks(
             evaluate=evaluate if texts.future or texts.general else None,
-            sample=lambda of: write_sample(of, tokenizer, seed=plan.seed),
+            sample=sample if plan.objective == "pretrain" else None,
             progress=self.watcher.progress,
             stop=self.watcher.stop,
         )
