@@ -20,11 +20,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=3.0)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--given", default="{}", help="fields of our plan set by hand, JSON")
     chosen = parser.parse_args()
     need(SHAKESPEARE)
     runs = []
     for seed in range(chosen.seeds):
-        asked = ("--minutes", f"{chosen.minutes:g}", "--seed", str(seed))
+        asked = (f"--minutes={chosen.minutes:g}", f"--seed={seed}", f"--given={chosen.given}")
         runs.append(fresh(OURS, "train_ours_scratch.py", "characters", *asked, env=MKL_PINNED))
         say(f"characters {seed + 1}/{chosen.seeds}", runs[-1])
     nats = [run["nats"] for run in runs]

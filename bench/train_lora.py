@@ -30,27 +30,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="of ours and of TRL packed")
     parser.add_argument("--unpacked-steps", type=int, default=16)
     parser.add_argument("--posts", type=int, default=POSTS)
+    parser.add_argument("--micro-rows", type=int, default=1, help="rows ours computes at a time")
     chosen = parser.parse_args()
     model, data = str(smollm2_folder()), str(sampled_posts(chosen.posts))
-    trl = "peers/trl_training.py"
+    trl, ours = "peers/trl_training.py", "train_ours.py"
     few, many = str(chosen.steps), str(chosen.unpacked_steps)
     runs: dict[str, list[dict[str, float]]] = {"ours": [], "unpacked": [], "packed": []}
+    micro = str(chosen.micro_rows)
     for turn in range(chosen.repetitions):
         seed = ("--seed", str(turn))
-        for name, one in (
-            ("unpacked", lambda s=seed: fresh(PEERS, trl, model, data, "--steps", many, *s)),
-            (
-                "ours",
-                lambda: fresh(
-                    OURS, "train_ours.py", "lora", model, data, "--steps", few, env=MKL_PINNED
-                ),
-            ),
-            (
-                "packed",
-                lambda s=seed: fresh(PEERS, trl, model, data, "--steps", few, "--packed", *s),
-            ),
-        ):
-            runs[name].append(one())
+        asked = {
+            "unpacked": (PEERS, trl, model, data, "--steps", many, *seed),
+            "ours": (OURS, ours, "lora", model, data, "--steps", few, "--micro-rows", micro),
+            "packed": (PEERS, trl, model, data, "--steps", few, *seed, "--packed"),
+        }
+        for name, call in asked.items():
+            runs[name].append(fresh(*call, env=MKL_PINNED if name == "ours" else {}))
             say(f"lora {turn + 1}/{chosen.repetitions} {name}", runs[name][-1])
     print(report(runs))
 

@@ -76,13 +76,13 @@ class Kept:
 class Contest:
     """Runs of all sides for the same minutes."""
 
-    def __init__(self, minutes: float, kept: Kept, home: str) -> None:
-        """Take what is to be compared."""
-        self.minutes, self.kept, self.home = minutes, kept, home
+    def __init__(self, minutes: float, kept: Kept, home: str, given: str) -> None:
+        """Take what is to be compared; `given` are fields of our plan that are set by hand."""
+        self.minutes, self.kept, self.home, self.given = minutes, kept, home, given
 
     def ours(self, seed: int, part: float) -> Result:
         """Train by the plan for a part of the minutes."""
-        asked = ("--minutes", f"{self.minutes * part:g}", "--seed", str(seed))
+        asked = (f"--minutes={self.minutes * part:g}", f"--seed={seed}", f"--given={self.given}")
         return self.kept.measure(
             OURS, "train_ours_scratch.py", "minutes", self.home, *asked, env=MKL_PINNED
         )
@@ -140,10 +140,11 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--untuned", action="store_true", help="take the peers' middle settings")
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--given", default="{}", help="fields of our plan set by hand, JSON")
     chosen = parser.parse_args()
     need(ENGLISH)
     kept = Kept(WORK / "minutes.jsonl", resume=chosen.resume)
-    contest = Contest(chosen.minutes, kept, str(english_home()))
+    contest = Contest(chosen.minutes, kept, str(english_home()), chosen.given)
 
     ours = [[contest.ours(seed, part) for part in DIALS] for seed in range(chosen.seeds)]
     tokens = [runs[-1]["tokens"] for runs in ours]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from train_measuring import MKL_PINNED, THREADS, answer, json_lines, peak_flops,
 
 if TYPE_CHECKING:
     from madang.text.tokenizer import Tokenizer
-    from madang.training.batch import TrainingBatch
+    from madang.training.batch import BatchSource, TrainingBatch
     from madang.training.plan import Plan
 
 ROWS, LENGTH = 4, 512
@@ -80,20 +80,17 @@ def packed(
     return batches
 
 
-def timed_run(
-    plan: Plan, source: Any, loss: Callable[..., Any] | None, warm_up: int
-) -> dict[str, Any]:
+def timed_run(plan: Plan, source: BatchSource, warm_up: int) -> dict[str, Any]:
     """Train by the plan; return useful tokens/s after `warm_up` steps, all between steps included.
 
     The peak of the machine's matrix products is taken before and after in the same process.
     """
     from madang.training.metrics import read_metrics
-    from madang.training.objective import next_token_loss
     from madang.training.run import train
 
     before = peak_flops(2)
     with tempfile.TemporaryDirectory() as folder:
-        result = train(plan, source, Path(folder) / "run", loss=loss or next_token_loss)
+        result = train(plan, source, Path(folder) / "run")
         memory = peak_memory()
         lines = [line for line in read_metrics(result.folder) if "loss" in line]
     first, last = lines[warm_up - 1], lines[-1]
@@ -122,36 +119,24 @@ def lora(chosen: argparse.Namespace) -> dict[str, Any]:
         encode_post_thread(tokenizer, [line["text"]])[0] for line in json_lines(chosen.data)
     ]
     source = FixedSource(packed(documents, ROWS, LENGTH, steps))
-    return timed_run(plan, source, None, chosen.warm_up)
+    return timed_run(plan, source, chosen.warm_up)
 
 
 def sft(chosen: argparse.Namespace) -> dict[str, Any]:
     """Fine-tune SmolLM2 by LoRA on conversations, answers trained only."""
     import numpy as np
 
-    from madang.text.chat_template import encode_chat
+    from madang.home.train_sources import Source, examples_of
     from madang.training.batch import IGNORED
-    from madang.training.data_files import read_conversations
-    from madang.training.supervised import Supervised, SupervisedSource, encode_conversations
 
-    tokenizer = _tokenizer(chosen.model)
     steps = chosen.warm_up + chosen.steps
     plan = adapter_plan(chosen.model, steps, "sft", chosen.micro_rows)
-    assert tokenizer.end_of_turn is not None
-    encoded = encode_conversations(
-        read_conversations(chosen.data),
-        lambda messages: encode_chat(tokenizer, messages),
-        end=tokenizer.end_of_turn,
-        length=LENGTH,
-        path=chosen.data,
-    )
-    source = SupervisedSource(encoded.samples, seed=0, rows=ROWS, length=LENGTH, fill=tokenizer.pad)
+    examples = examples_of(plan, Source(data=str(chosen.data)), _tokenizer(chosen.model), None)
+    source: Any = examples.source
     batches = [source.batch(step) for step in range(chosen.warm_up, steps)]
     trained = sum(int(np.count_nonzero(one.targets != IGNORED)) for one in batches)
     useful = sum(one.useful for one in batches)
-    result = timed_run(
-        plan, source, lambda model, batch: Supervised().loss(model, batch, "cpu"), chosen.warm_up
-    )
+    result = timed_run(plan, source, chosen.warm_up)
     share = trained / useful
     return result | {
         "trained_share": share,

@@ -8,6 +8,7 @@ Each call is one measured thing in a fresh process and prints one JSON object.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import statistics
 import tempfile
@@ -227,7 +228,7 @@ def characters(chosen: argparse.Namespace) -> dict[str, Any]:
 
     text = np.frombuffer(SHAKESPEARE.read_bytes(), dtype=np.uint8).astype(np.int64)
     border = len(text) * 9 // 10
-    plan = character_plan(chosen)
+    plan = character_plan(chosen, border)
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()
         result = train(
@@ -253,31 +254,15 @@ def characters(chosen: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def character_plan(chosen: argparse.Namespace) -> Plan:
+def character_plan(chosen: argparse.Namespace, characters: int) -> Plan:
     """Return the plan for characters: an id is the character's code, which is below 128."""
-    from madang.training.machine import has_compiler
-    from madang.training.plan import Plan
+    from madang.training.deriving import CorpusFacts, derive_plan
+    from madang.training.machine import measure_machine
 
-    return Plan(
-        vocabulary=128,
-        width=256,
-        layers=6,
-        heads=4,
-        key_value_heads=4,
-        hidden=704,
-        seed=chosen.seed,
-        minutes=chosen.minutes,
-        rows=16,
-        length=256,
-        micro_rows=16,
-        matrix_rate=0.02,
-        embedding_rate=0.005,
-        vector_rate=0.005,
-        warm_up=10,
-        compile=has_compiler(),
-        threads=THREADS,
-        mkl_cbwr=MKL_PINNED["MKL_CBWR"],
-    )
+    given = {"vocabulary": 128, "seed": chosen.seed} | chosen.given
+    facts = CorpusFacts(characters, {"en": characters})
+    machine = measure_machine(2, threads=THREADS)
+    return derive_plan(machine, facts, chosen.minutes, given)
 
 
 def before_and_after(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -346,6 +331,7 @@ def main() -> None:
             one.add_argument("home", type=Path)
         one.add_argument("--minutes", type=float, default=5.0)
         one.add_argument("--seed", type=int, default=0)
+        one.add_argument("--given", type=json.loads, default={}, help="fields of the plan, JSON")
         one.set_defaults(function=function)
     one = what.add_parser("before-and-after")
     one.add_argument("run", type=Path)

@@ -27,13 +27,15 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--micro-rows", type=int, default=1, help="rows ours computes at a time")
     chosen = parser.parse_args()
     model, data = str(smollm2_folder()), str(tweetqa_conversations())
     trl = "peers/trl_training.py"
     steps = ("--steps", str(chosen.steps))
     ours, theirs = [], []
     for turn in range(chosen.repetitions):
-        ours.append(fresh(OURS, "train_ours.py", "sft", model, data, *steps, env=MKL_PINNED))
+        more = ("--micro-rows", str(chosen.micro_rows))
+        ours.append(fresh(OURS, "train_ours.py", "sft", model, data, *steps, *more, env=MKL_PINNED))
         say(f"sft {turn + 1}/{chosen.repetitions} ours", ours[-1])
         more = ("--packed", "--answers", "--seed", str(turn))
         theirs.append(fresh(PEERS, trl, model, data, *steps, *more))

@@ -107,7 +107,7 @@ def train(chosen: argparse.Namespace, corpus: TokenCorpus) -> tuple[nn.Module, d
         "first_step_seconds": warm - began,
         "steps": steps,
         "tokens_per_second": steps * chosen.rows * length / seconds,
-        "last_loss": float(loss),
+        "last_loss": float(loss.detach()),
         "parameters": sum(one.numel() for one in model.parameters()),
         "peak_memory": peak_memory(),
     }
