@@ -81,6 +81,13 @@ def test_names_of_special_tokens_are_text(tokenizer: Tokenizer) -> None:
         assert tokenizer.encode_batch([name])[0] == tokenizer.encode(name)
 
 
+def test_surrogates_without_a_partner_are_question_marks(tokenizer: Tokenizer) -> None:
+    for text, plain in (("a\ud800b", "a?b"), ("\udc00\ud800", "??"), ("안\udfff", "안?")):
+        assert tokenizer.decode(tokenizer.encode(text)) == plain
+        assert tokenizer.encode_batch([text]) == [tokenizer.encode(plain)]
+        assert train_tokenizer([text] * 2, 300).digest == train_tokenizer([plain] * 2, 300).digest
+
+
 def test_ids_that_are_not_there_are_a_clear_error(tokenizer: Tokenizer) -> None:
     assert tokenizer.bytes_of([0, 1]) == b"<|endoftext|><|im_start|>"
     for number in (-1, 800):

@@ -264,7 +264,7 @@ class Batches:
         keys = (self.corpus, self.replay or self.corpus)
         return [
             Part(
-                document=keys[replay].document(index).key,
+                document=keys[replay].key(index),
                 index=index,
                 replay=replay,
                 start=start,

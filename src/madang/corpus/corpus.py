@@ -21,6 +21,9 @@ from madang.text.tokenizer import Tokenizer
 
 FORMAT: Final = 1
 SPLITS: Final = ("train", "future")
+_BATCH: Final = 4096
+_DOCUMENT_COLUMNS: Final = ("document", "split", "language", "depth", "tokens", "bytes")
+_POST_COLUMNS: Final = ("posts", "post_starts", "post_ends")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Corpus:
         self._manifest = manifest
         table = pq.read_table(
             folder / "index.parquet",
-            columns=["document", "split", "language", "depth", "shard", "start", "tokens", "bytes"],
+            columns=[*_DOCUMENT_COLUMNS, "shard", "start"],
             read_dictionary=["split", "language"],
         )
         self._table = table.combine_chunks()
@@ -135,14 +138,21 @@ class Corpus:
 
     def documents(self, split: str | None = None) -> Iterator[TokenizedDocument]:
         """Yield the documents of a split, or all, in the order of the index."""
-        numbers = range(len(self)) if split is None else self.indices(split).tolist()
-        for number in numbers:
-            yield self.document(number)
+        wanted = np.arange(len(self)) if split is None else self.indices(split)
+        for start in range(0, len(wanted), _BATCH):
+            numbers = wanted[start : start + _BATCH]
+            rows = self._table.select(_DOCUMENT_COLUMNS).take(numbers).to_pydict()
+            yield from map(TokenizedDocument, numbers.tolist(), *rows.values())
 
     def document(self, index: int) -> TokenizedDocument:
         """Return one document by its number."""
-        columns = ("document", "split", "language", "depth", "tokens", "bytes")
-        return TokenizedDocument(index, *(self._table[name][index].as_py() for name in columns))
+        row = (self._table[name][index].as_py() for name in _DOCUMENT_COLUMNS)
+        return TokenizedDocument(index, *row)
+
+    def key(self, index: int) -> str:
+        """Return the key of one document by its number."""
+        key: str = self._table["document"][index].as_py()
+        return key
 
     def tokens_of(self, index: int) -> Tokens:
         """Return a document's token ids, `[tokens]`, a view of the file."""
@@ -172,13 +182,16 @@ class Corpus:
 
     def find_post(self, post: str) -> tuple[int, PostSpan] | None:
         """Return the document that holds a post, and where in it; none where there is none."""
-        lists = self._posts["posts"]
-        at = pc.index(lists.values, post).as_py()
-        if at < 0:
-            return None
-        index = int(np.searchsorted(lists.offsets.to_numpy(), at, side="right")) - 1
-        number = at - lists.offsets[index].as_py()
-        return index, self.posts_of(index)[number]
+        before = 0
+        for chunk in self._posts["posts"].chunks:
+            at = pc.index(chunk.flatten(), post).as_py()
+            if at >= 0:
+                ends = np.cumsum(pc.list_value_length(chunk).to_numpy())
+                inside = int(np.searchsorted(ends, at, side="right"))
+                number = at - (int(ends[inside - 1]) if inside else 0)
+                return before + inside, self.posts_of(before + inside)[number]
+            before += len(chunk)
+        return None
 
     def verify(self) -> None:
         """Compare every shard with its SHA-256. Raises ValueError where one differs."""
@@ -191,12 +204,8 @@ class Corpus:
                     )
 
     @cached_property
-    def _posts(self) -> Mapping[str, Any]:
-        table = pq.read_table(self.folder / "index.parquet", columns=list(_POST_COLUMNS))
-        return {name: table[name].combine_chunks() for name in _POST_COLUMNS}
-
-
-_POST_COLUMNS: Final = ("posts", "post_starts", "post_ends")
+    def _posts(self) -> pa.Table:
+        return pq.read_table(self.folder / "index.parquet", columns=list(_POST_COLUMNS))
 
 
 def split_name(name: str) -> str:

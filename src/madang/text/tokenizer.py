@@ -186,18 +186,21 @@ class Tokenizer:
         return self._tokens[token_id]
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text; special tokens in it are plain text."""
-        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
-        return ids
+        """Return the ids of a text; special tokens in it are plain text.
+
+        Surrogates without a partner, which UTF-8 cannot carry, are read as question marks.
+        """
+        return self.encode_with_starts(text)[0]
 
     def encode_with_starts(self, text: str) -> tuple[list[int], list[int]]:
         """Return the ids of a text and where each begins in it, in code points."""
-        encoding = self._backend.encode(text, add_special_tokens=False)
+        encoding = self._backend.encode(_encodable(text), add_special_tokens=False)
         return encoding.ids, [start for start, _ in encoding.offsets]
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, worked out on all cores; the same as one by one."""
-        encodings = self._backend.encode_batch_fast(list(texts), add_special_tokens=False)
+        plain = [_encodable(text) for text in texts]
+        encodings = self._backend.encode_batch_fast(plain, add_special_tokens=False)
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -284,12 +287,21 @@ def _sample(texts: Iterable[str], characters: int) -> list[str]:
     for text in texts:
         if not text:
             continue
+        text = _encodable(text)
         digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
         heapq.heappush(heap, (-int.from_bytes(digest), text))
         total += len(text)
         while total - len(heap[0][1]) >= characters:
             total -= len(heapq.heappop(heap)[1])
     return [text for _, text in heap]
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def encode_post_thread(tokenizer: Tokenizer, texts: Sequence[str]) -> tuple[list[int], list[int]]:
