@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 VERSION: Final = "0.3"
 """The torchtitan that the configuration is written for."""
 MODULE: Final = "madang_run"
-_FILES: Final = ("__init__.py", "config_registry.py", "stream.py")
+# What they become. The configuration is no module here, because torchtitan is no dependency.
+_FILES: Final = {
+    "__init__.py": "__init__.py",
+    "stream.py": "stream.py",
+    "config_registry.template": "config_registry.py",
+}
 # Peak learning rate of AdamW for Llama 3 8B (arXiv:2407.21783, table 3). The plan's own rates are
 # those of Muon, which say nothing about AdamW.
 ADAMW_RATE: Final = 3e-4
@@ -72,13 +77,17 @@ def emit(
 ) -> Handover:
     """Write a run for torchtitan into `folder`, which must not exist or be empty.
 
-    `model` holds the weights to start from; without it torchtitan draws them, in the way of
-    `Transformer.initialise`. The optimizer is AdamW, with `learning_rate` or a published one.
-    The folder appears whole or not at all. Raises ValueError where the plan is nothing that
-    torchtitan can train, in one sentence.
+    `model` holds the weights to start from, else the plan's base does; without either torchtitan
+    draws them, in the way of `Transformer.initialise`. The optimizer is AdamW, with
+    `learning_rate` or a published one. The folder appears whole or not at all. Raises ValueError,
+    in one sentence, where the plan is nothing that torchtitan can train.
     """
     steps = _steps(plan)
     _check(plan, batches, folder)
+    if model is None and plan.base is not None:
+        from madang.training.building import load_base
+
+        model = load_base(Path(plan.base))
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
@@ -151,8 +160,8 @@ def _check(plan: Plan, batches: Batches, folder: Path) -> None:
 
 def _write_module(folder: Path, plan: Plan, steps: int, learning_rate: float | None) -> None:
     folder.mkdir()
-    for name in _FILES:
-        source = resources.files("madang.training.handover").joinpath(name)
+    for kept, name in _FILES.items():
+        source = resources.files("madang.training.handover").joinpath(kept)
         (folder / name).write_bytes(source.read_bytes())
     rate = plan.matrix_rate if plan.matrix_optimizer == "adamw" else ADAMW_RATE
     run: dict[str, Any] = {
