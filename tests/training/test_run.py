@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ pytest.importorskip("torch")
 import torch
 from tiny import TinySource, tiny_plan
 
+from madang.training.batch import TrainingBatch
 from madang.training.files import sha256
 from madang.training.health import TrainingFailedError
 from madang.training.ledger import verify
@@ -150,6 +151,57 @@ def test_when_told_to_stop_it_decays_and_ends_usable(tmp_path: Path) -> None:
     # What the person decided can be replayed from the plan alone.
     replayed = train(read_plan(tmp_path), TinySource(), tmp_path / "again")
     assert weights(replayed.folder) == weights(tmp_path)
+
+
+@dataclass
+class Clock:
+    """A clock that moves when something is done, and the machine that it belongs to."""
+
+    now: float = 100.0
+    seconds_a_step: float = 0.5
+
+    def __call__(self) -> float:
+        return self.now
+
+    def batch(self, step: int) -> TrainingBatch:
+        # The machine slows down by half on the way.
+        self.now += self.seconds_a_step * (1 + step / 200)
+        return TinySource().batch(step)
+
+    def evaluate(self, model: object) -> dict[str, float | None]:
+        self.now += 1.5
+        return {"future": 1.0}
+
+
+def test_the_dial_ends_on_time_with_everything_in_it(tmp_path: Path) -> None:
+    clock = Clock()
+    hooks = Hooks(evaluate=clock.evaluate, clock=clock)
+    plan = tiny_plan(steps=None, minutes=1.0, reserve_seconds=3.0)
+    result = train(plan, clock, tmp_path / "run", hooks=hooks)
+    assert clock.now - 100.0 + 3.0 == pytest.approx(60, rel=0.05)
+    assert result.plan.decays
+    assert read_plan(tmp_path / "run") == result.plan
+    evaluations = [line for line in read_metrics(tmp_path / "run") if "evaluation" in line]
+    assert 3 <= len(evaluations) <= 5
+    # Without a clock, the plan that it left gives the same weights.
+    replayed = train(result.plan, TinySource(), tmp_path / "again")
+    assert weights(replayed.folder) == weights(tmp_path / "run")
+
+
+def test_a_run_that_a_clock_ends_goes_on_with_the_time_that_is_left(tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.step == 50:
+            raise KeyboardInterrupt
+
+    clock = Clock()
+    plan = tiny_plan(steps=None, minutes=1.0, checkpoint_every=10)
+    with pytest.raises(KeyboardInterrupt):
+        train(plan, clock, tmp_path, hooks=Hooks(clock=clock, progress=interrupt))
+    spent = clock.now - 100.0
+    clock = Clock()
+    resume(tmp_path, clock, hooks=Hooks(clock=clock))
+    lost = 10 * 0.5 * 1.22  # The steps since the last checkpoint are made again.
+    assert spent + clock.now - 100.0 == pytest.approx(60 + lost, rel=0.05)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_in_one_sentence(tmp_path: Path) -> None:

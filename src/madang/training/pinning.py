@@ -34,6 +34,8 @@ def pin(plan: Plan) -> None:
             )
     torch.set_num_threads(plan.threads)
     torch.use_deterministic_algorithms(True, warn_only=plan.device != "cpu")
+    # It would fill every new tensor with NaN first, to show up reads of what was never written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def restore(before: dict[str, Any]) -> None:
@@ -42,6 +44,7 @@ def restore(before: dict[str, Any]) -> None:
 
     torch.set_num_threads(before["threads"])
     torch.use_deterministic_algorithms(before["deterministic"])
+    torch.utils.deterministic.fill_uninitialized_memory = before["filled"]  # type: ignore[attr-defined]
 
 
 def unpinned() -> dict[str, Any]:
@@ -51,4 +54,5 @@ def unpinned() -> dict[str, Any]:
     return {
         "threads": torch.get_num_threads(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
+        "filled": torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
     }
