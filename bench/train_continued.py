@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--evaluation-tokens", type=int, default=65_536)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--train-options", default="", help="more options of madang train")
     chosen = parser.parse_args()
     need(ENGLISH, WIKITEXT)
     home = fresh_home("continued")
@@ -32,6 +33,7 @@ def main() -> None:
     run = madang_train(
         home,
         *("--from", "smollm2", "--minutes", f"{chosen.minutes:g}", "--seed", str(chosen.seed)),
+        *chosen.train_options.split(),
     )
     seconds = time.monotonic() - began
     say("continued", run)

@@ -4,8 +4,9 @@
 
 All train from scratch in float32 on two threads, compiled, for the minutes; the clock runs from
 before the model is made until after its last step, compilation included. Then each says what the
-newest 2 % of the posts cost it, in bits a byte, by the same rule. The peers' size, rate and batch
-are tuned first, one after another and each for the whole minutes, on a seed of its own. Seeds are
+newest 2 % of the posts cost it, in bits a byte, by the same rule. The peers are tuned first, each
+try for the whole minutes on a seed of its own: the nanoGPT-shaped model's size, then its rate, then
+its batch, and litgpt's rate from there. Seeds are
 paired; intervals are Student's t over the pairs. Ours also runs for parts of the minutes, so that
 the time it needs to reach the nanoGPT-shaped model's loss is read between runs that ended.
 
@@ -39,13 +40,15 @@ from train_measuring import (
 from train_product import english_home
 
 TUNING_SEED = 1000
-SIZES = ((4, 256), (6, 256), (6, 384))
-RATES = (1e-3, 2e-3, 4e-3)
-ROWS = (16, 8)
+MIDDLE = {"layers": 6, "width": 256, "rate": 2e-3, "rows": 16}
+SIZES = [{"layers": layers, "width": width} for layers, width in ((4, 256), (6, 256), (6, 384))]
+RATES = [{"rate": rate} for rate in (1e-3, 2e-3, 4e-3)]
+ROWS = [{"rows": rows} for rows in (16, 8)]
 DIALS = (0.4, 2 / 3, 1.0)
 """The parts of the minutes for which ours runs."""
 
 Result = dict[str, Any]
+Grid = Sequence[dict[str, float]]
 
 
 class Kept:
@@ -93,9 +96,10 @@ class Contest:
         asked = ("--minutes", f"{self.minutes:g}", "--seed", str(seed), *options)
         return self.kept.measure(PEERS, "peers/by_the_clock.py", model, tokens, *asked, env={})
 
-    def tune(self, model: str, tokens: str) -> tuple[dict[str, float], list[list[str]]]:
-        """Choose a peer's size, then its rate, then its batch; return them and every try."""
-        best: dict[str, float] = {"layers": 6, "width": 256, "rate": RATES[1], "rows": ROWS[0]}
+    def tune(
+        self, model: str, tokens: str, best: dict[str, float], grids: Sequence[Grid]
+    ) -> tuple[dict[str, float], list[list[str]]]:
+        """Improve on a setting by one grid after another; return the best and every try."""
         tried: dict[tuple[float, ...], float] = {}
 
         def bits(setting: dict[str, float]) -> float:
@@ -104,11 +108,7 @@ class Contest:
                 tried[key] = self.peer(model, tokens, TUNING_SEED, setting)["bits_per_byte"]
             return tried[key]
 
-        for choices in (
-            [{"layers": layers, "width": width} for layers, width in SIZES],
-            [{"rate": rate} for rate in RATES],
-            [{"rows": rows} for rows in ROWS],
-        ):
+        for choices in grids:
             best = min((best | choice for choice in choices), key=bits)
         lines = [
             [model, f"{layers} x {width}", f"{rate:g}", f"{rows:g} x 256", f"{cost:.4f}"]
@@ -149,12 +149,14 @@ def main() -> None:
     ours = [[contest.ours(seed, part) for part in DIALS] for seed in range(chosen.seeds)]
     tokens = [runs[-1]["tokens"] for runs in ours]
     tuning: list[list[str]] = []
-    settings: dict[str, dict[str, float]] = {}
-    for model in ("nanogpt", "litgpt"):
-        if chosen.untuned:
-            settings[model] = {"layers": 6, "width": 256, "rate": 2e-3, "rows": 16}
-        else:
-            settings[model], lines = contest.tune(model, tokens[0])
+    settings: dict[str, dict[str, float]] = {"nanogpt": MIDDLE, "litgpt": MIDDLE}
+    if not chosen.untuned:
+        # litgpt's model has nearly the same shape, so its search begins where the other's ends.
+        grids = {"nanogpt": (SIZES, RATES, ROWS), "litgpt": (RATES,)}
+        best: dict[str, float] = MIDDLE
+        for model, its in grids.items():
+            best, lines = contest.tune(model, tokens[0], best, its)
+            settings[model] = best
             tuning += lines
     peers = {
         model: [contest.peer(model, tokens[seed], seed, setting) for seed in range(chosen.seeds)]
@@ -226,8 +228,8 @@ def report(
     ]
     if tuning:
         said += [
-            "How the peers were tuned: the size first, then the rate, then the batch, each for "
-            "the whole minutes on a seed of its own.",
+            "How the peers were tuned, each try for the whole minutes on a seed of its own; the "
+            "best of each peer is the setting above.",
             table(["peer", "size", "rate", "batch", "bits per byte"], tuning),
         ]
     return "\n\n".join(said)

@@ -28,7 +28,6 @@ from train_measuring import (
     peak_memory,
 )
 from train_ours import packed
-from train_product import tokens_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,21 +161,34 @@ def minutes(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def planned(chosen: argparse.Namespace) -> tuple[Plan, Corpus]:
-    """Return the plan that `madang train` makes, with all minutes left to the steps.
-
-    The tokenizer that it asks for is trained and the posts are tokenized on the way.
-    """
-    from madang.corpus.corpus import Corpus
+    """Return the plan that `madang train` makes, all minutes left to the steps, and its tokens."""
+    from madang.corpus.packing import tokenize
     from madang.home.folder import Folder
     from madang.home.learning import Learning, TrainOptions
     from madang.posts import PostLog
+    from madang.text.tokenizer import train_tokenizer
 
-    options = TrainOptions(minutes=chosen.minutes, seed=chosen.seed, threads=THREADS, publish=False)
+    options = TrainOptions(
+        minutes=chosen.minutes,
+        seed=chosen.seed,
+        threads=THREADS,
+        publish=False,
+        overrides=chosen.given,
+    )
     with PostLog(chosen.home / "posts.db") as log:
-        plan = Learning(Folder(chosen.home), log).plan(options)
-    assert plan.corpus is not None
-    corpus = Corpus.open(tokens_folder(chosen.home, plan.corpus))
-    return replace(plan, minutes=chosen.minutes, reserve_seconds=0.0), corpus
+        learning = Learning(Folder(chosen.home), log)
+        plan, curated = learning.plan(options), learning.curate(options)
+    texts = (text for one in curated.documents() if one.split == "train" for text in one.texts)
+    corpus = tokenize(curated.folder, train_tokenizer(texts, plan.vocabulary))
+    plan = replace(
+        plan,
+        vocabulary=corpus.vocabulary_size,
+        minutes=chosen.minutes,
+        reserve_seconds=0.0,
+        corpus=corpus.fingerprint,
+        tokenizer=corpus.tokenizer_digest,
+    )
+    return plan, corpus
 
 
 def future_documents(corpus: Corpus) -> list[Document]:
