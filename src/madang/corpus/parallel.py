@@ -129,7 +129,7 @@ class _Worker:
     def __init__(self) -> None:
         # One thread each: the workers share the cores among them already.
         threads = dict.fromkeys(("OMP_NUM_THREADS", "RAYON_NUM_THREADS"), "1")
-        self._process = subprocess.Popen(  # noqa: S603 - ourselves
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "madang.corpus.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -16,6 +16,8 @@ from madang.posts.stored import VISIBLE
 
 BATCH_POSTS: Final = 2048
 BATCH_BYTES: Final = 4 << 20
+_HIDDEN: Final = int(Reason.HIDDEN)
+_NO_CONSENT: Final = int(Reason.NO_CONSENT)
 
 POSTS: Final = pa.schema(
     [
@@ -40,14 +42,9 @@ class Leaves:
 
     def add(self, post: Version, *, refused: bool) -> None:
         """Take a post in: its id, its thread, and its salted digest where it may be used."""
-        leaf = hashlib.sha256(b"\x00")
-        leaf.update(post.id.encode())
-        leaf.update(b"\x00")
-        leaf.update(post.thread.encode())
-        leaf.update(b"\x00")
-        if not refused:
-            leaf.update(post.digest())
-        self._leaves += leaf.digest()
+        digest = b"" if refused else post.digest()
+        leaf = b"\x00".join((b"", post.id.encode(), post.thread.encode(), digest))
+        self._leaves += hashlib.sha256(leaf).digest()
 
     def fingerprint(self, policy: Policy) -> str:
         """Return SHA-256 over the policy and the tree's root, in hexadecimal.
@@ -98,18 +95,18 @@ def fingerprint(log: PostLog, policy: Policy) -> str:
     return leaves.fingerprint(policy)
 
 
-def _refusal(post: Version) -> Reason:
-    if post.state != VISIBLE:
-        return Reason.HIDDEN
-    return Reason(0) if post.allows("train") else Reason.NO_CONSENT
+def _refusal(post: Version) -> int:
+    if post.allows("train"):
+        return 0
+    return _NO_CONSENT if post.state == VISIBLE else _HIDDEN
 
 
-def _batch(posts: list[Version], refusals: list[Reason]) -> pa.RecordBatch:
+def _batch(posts: list[Version], refusals: list[int]) -> pa.RecordBatch:
     columns = [
         [post.key for post in posts],
         [post.id for post in posts],
         [post.thread for post in posts],
-        [int(refusal) for refusal in refusals],
+        refusals,
         [None if refusal else post.payload for post, refusal in zip(posts, refusals, strict=True)],
     ]
     arrays = [pa.array(c, f.type) for c, f in zip(columns, POSTS, strict=True)]

@@ -8,8 +8,10 @@ from typing import Final
 from madang.corpus.decision import Reason
 
 _LINK_OR_MENTION: Final = re.compile(
-    r"(?:https?://|www\.)\S+|(?<!\w)[@＠]\w+(?:[@.]\w[\w.-]*)*", re.IGNORECASE
+    r"https?://\S+|www\.\S+|@(?<!\w@)\w[\w.@-]*|＠(?<!\w＠)\w[\w.@-]*", re.IGNORECASE
 )
+# A word by itself, which is neither.
+_PLAIN_WORD: Final = re.compile(r"(?<!\S)[^\W\d_]{2,}(?!\S)")
 _HASHTAG: Final = re.compile(r"[#＃]\w+")
 # What is no sign of its own: spaces, and what only changes the emoji before it (joiners,
 # variation selectors, skin tones, the keycap frame).
@@ -26,20 +28,20 @@ def spam(text: str) -> Reason:
     >>> spam("https://town.example/1")
     <Reason.LINKS_ONLY: 16>
     """
+    marks = text.count("#") + text.count("＃")
+    # Most texts: letters enough, a word among them, few hashtags.
+    if marks < FEWEST_HASHTAGS and len(set(text[:64])) > 12 and _PLAIN_WORD.search(text):
+        return Reason(0)
     seen = _UNSEEN.sub("", text)
     if not seen:
         return Reason.EMPTY
     if len(set(seen)) == 1:
         return Reason.REPEATED_CHARACTER
     reasons = Reason(0)
-    if ("://" in text or "@" in text or "＠" in text or "ww." in text.lower()) and not (
-        _UNSEEN.sub("", _LINK_OR_MENTION.sub(" ", text))
-    ):
+    visible = len(_UNSEEN.sub("", _LINK_OR_MENTION.sub(" ", text)))
+    if not visible:
         reasons |= Reason.LINKS_ONLY
-    if text.count("#") + text.count("＃") >= FEWEST_HASHTAGS:
-        tags = _HASHTAG.findall(text)
-        rest = _LINK_OR_MENTION.sub(" ", text)
-        visible = len(_UNSEEN.sub("", rest))
-        if len(tags) >= FEWEST_HASHTAGS and sum(map(len, tags)) >= HASHTAG_SHARE * visible:
-            reasons |= Reason.HASHTAGS
+    tags = _HASHTAG.findall(text)
+    if len(tags) >= FEWEST_HASHTAGS and sum(map(len, tags)) >= HASHTAG_SHARE * visible:
+        reasons |= Reason.HASHTAGS
     return reasons

@@ -8,7 +8,10 @@ from typing import NamedTuple
 
 
 class Placed(NamedTuple):
-    """A post in its thread: its place among those given, and how many replies deep it stands (1: no parent)."""
+    """A post in its thread, by its place among those given.
+
+    `depth` is how deep in replies it stands: 1 without a parent, 2 for a reply to such a post.
+    """
 
     post: int
     depth: int

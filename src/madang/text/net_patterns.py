@@ -56,7 +56,7 @@ def emails(text: str) -> Iterator[Span]:
         for match in _EMAIL.finditer(text):
             if match["top"].lower() not in _FILE_ENDINGS and match["name"].lower() not in _NOBODY:
                 yield match.span()
-    if _BRACKET_AT.search(text):
+    if ("[" in text or "(" in text or "{" in text or "<" in text) and _BRACKET_AT.search(text):
         for match in _SPELLED.finditer(text):
             yield match.span()
 

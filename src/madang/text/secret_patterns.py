@@ -40,7 +40,7 @@ _ASSIGNED: Final = re.compile(
     r"(?<=[:= \"'`])(?P<value>(?=\S{0,64}\d)(?=\S{0,64}[A-Za-z])[A-Za-z0-9_!#$%^&*+=~/.-]{8,128})",
     re.IGNORECASE,
 )
-_ASSIGNED_HINTS: Final = ("key", "pass", "pwd", "token", "secret", "비밀", "비번", "패스", "암호")
+_ASSIGNED_HINT: Final = re.compile(r"key|pass|pwd|token|secret|비밀|비번|패스|암호")
 _BEARER: Final = re.compile(r"\bBearer (?P<value>(?=\S{0,80}\d)[A-Za-z0-9._~+/=-]{20,4000})")
 _IN_LINK: Final = re.compile(r"://(?P<value>[^\s/@:\[\]]{1,64}:[^\s/@\[\]]{1,128})@[A-Za-z0-9]")
 
@@ -59,7 +59,6 @@ def secrets(text: str) -> Iterator[Span]:
     if "://" in text and "@" in text:
         for match in _IN_LINK.finditer(text):
             yield match.span("value")
-    lowered = text.lower()
-    if any(hint in lowered for hint in _ASSIGNED_HINTS):
+    if _ASSIGNED_HINT.search(text.lower()):
         for match in _ASSIGNED.finditer(text):
             yield match.span("value")
