@@ -30,32 +30,6 @@ _STAGES: Final = {
     "evaluate": "measuring the model",
     "publish": "exporting the model, and proving that every export is the model",
 }
-_SHOWN: Final = (
-    "objective",
-    "method",
-    "base",
-    "seed",
-    "vocabulary",
-    "width",
-    "layers",
-    "heads",
-    "key_value_heads",
-    "hidden",
-    "minutes",
-    "steps",
-    "rows",
-    "length",
-    "matrix_optimizer",
-    "matrix_rate",
-    "embedding_rate",
-    "warm_up",
-    "decay_share",
-    "lora_rank",
-    "replay_share",
-    "threads",
-    "compile",
-    "peak_flops",
-)
 
 
 class TrainingDisplay:
@@ -141,13 +115,11 @@ class TrainingDisplay:
 
 def plan_lines(plan: Plan) -> Iterator[str]:
     """Yield the plan, one number a line with the reason for it."""
-    width = max(map(len, _SHOWN))
-    for name in _SHOWN:
-        value = getattr(plan, name)
-        if value is None or (name.startswith("lora") and plan.method != "lora"):
-            continue
-        shown = f"{value:,.4g}" if isinstance(value, float) else str(value)
-        reason = plan.reasons.get(name, "")
-        yield f"{name:{width}}  {shown:12}  {reason}".rstrip()
-    config = plan.model_config()
-    yield f"{'parameters':{width}}  {config.parameters():<12,}  follows from the shape"
+    from madang.training.deriving import explain
+
+    rows = explain(plan)
+    first = max((len(name) for name, _, _ in rows), default=0)
+    second = max((min(len(value), 24) for _, value, _ in rows), default=0)
+    for name, value, reason in rows:
+        yield f"{name:{first}}  {value:{second}}  {reason}"
+    yield f"{'parameters':{first}}  {plan.model_config().parameters():<{second},}  in all"

@@ -38,6 +38,13 @@ LOOK_SECONDS: Final = 5.0
 # New posts alone do not make a model that found nothing to learn try again sooner than this.
 AGAIN_SECONDS: Final = 60.0
 
+# Nothing is compiled: in so short a run it would cost more than it brings.
+USUAL: Final[Mapping[str, Any]] = {
+    "base": "smollm2",
+    "formats": ("safetensors", "gguf-q8_0"),
+    "overrides": {"compile": False},
+}
+
 _log = logging.getLogger("madang.home")
 
 
@@ -84,16 +91,19 @@ class BackgroundLearner:
         take_over: Callable[[str], None],
         options: Mapping[str, Any] | None = None,
         look_seconds: float = LOOK_SECONDS,
+        polite: bool = True,
     ) -> None:
         """Prepare to learn for `minutes`; `take_over` is called with the release's name.
 
         `options` are fields of `TrainOptions` in place of the usual ones (SmolLM2, continued).
+        The process takes what nobody else wants unless it is not to be `polite`.
         """
         self._folder = folder
         self._log = log
         self._minutes = minutes
         self._take_over = take_over
-        self._options = dict(options or {"base": "smollm2"})
+        self._options = dict(options or USUAL)
+        self._polite = polite
         self._look_seconds = look_seconds
         self._brake = Brake(folder.brake)
         self._ended = threading.Event()
@@ -181,15 +191,17 @@ class BackgroundLearner:
         memory = self._remembered()
         options = dict(self._options)
         unfinished = memory.outcome == "running" and memory.last_seq == last_seq
+        if "steps" not in options:
+            options["minutes"] = self._minutes
         if unfinished and memory.run and _can_resume(self._folder, memory.run):
-            options = {"resume": memory.run}
+            options = {**options, "resume": memory.run}
         memory = _Memory(last_seq, self._minutes, options.get("resume"), "running")
         self._remember(memory)
         self._began = time.monotonic()
         self._show("learning", stage="curate", run=memory.run)
         told: dict[str, Any] = {}
         try:
-            for event in self._events({**options, "minutes": self._minutes}):
+            for event in self._events(options):
                 told = event
                 if event.get("event") == "stage":
                     corpus = event.get("corpus")
@@ -226,7 +238,8 @@ class BackgroundLearner:
         try:
             if self._ended.is_set() or self._anew.is_set():
                 return
-            settings = {"home": str(self._folder.root.absolute()), **options}
+            home = str(self._folder.root.absolute())
+            settings = {"home": home, "polite": self._polite, **options}
             with suppress(BrokenPipeError):
                 process.stdin.write(orjson.dumps(settings) + b"\n")
                 process.stdin.flush()

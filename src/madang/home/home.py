@@ -371,17 +371,19 @@ class Home:
         )
         self._brake_watch.start()
 
-    def learn_in_background(self, minutes: float, **options: Any) -> None:
+    def learn_in_background(self, minutes: float) -> None:
         """Have the community's own model learn for `minutes`, at the lowest priority.
 
         It begins as soon as the packages for it are installed. Where its release passes its
-        checks, it takes over the conversation. `options` are fields of `TrainOptions`.
+        checks, it takes over the conversation.
         """
+        self.learn_with(BackgroundLearner(self.folder, self.log, minutes, take_over=self.switch))
+
+    def learn_with(self, learner: BackgroundLearner) -> None:
+        """Start a learner, which is closed with the home; one that is there already stays."""
         if self._learner is None:
-            self._learner = BackgroundLearner(
-                self.folder, self.log, minutes, take_over=self.switch, options=options
-            )
-            self._learner.start()
+            self._learner = learner
+            learner.start()
 
     @property
     def learning_status(self) -> LearningStatus:

@@ -1,9 +1,9 @@
 """The process in which the community's model learns: started, watched and ended by its parent.
 
-It reads one line of JSON from standard input (`home`, and the fields of `TrainOptions`), says what
-it does as JSON lines on standard output, and lives no longer than standard input stays open. It
-has the lowest priority that the system knows, so that whoever talks to the server never waits
-for it.
+It reads one line of JSON from standard input (`home`, `polite`, and the fields of `TrainOptions`),
+says what it does as JSON lines on standard output, and lives no longer than standard input stays
+open. A polite one has the lowest priority that the system knows, so that whoever talks to the
+server never waits for it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-# Never more than one report a second: the curve itself stands in the run's own file.
-REPORT_EVERY_S = 1.0
-
 
 def main() -> None:
     """Learn once, and say what became of it."""
@@ -27,7 +24,8 @@ def main() -> None:
     # What libraries print is no report.
     os.dup2(2, 1)
     settings = json.loads(sys.stdin.readline())
-    lowest_priority()
+    if settings.pop("polite"):
+        lowest_priority()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         _learn(settings, said)

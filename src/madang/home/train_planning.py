@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from madang.corpus.curated import Curated
     from madang.training.plan import Plan
 
-MEASURING_SECONDS: Final = 3.0
+MEASURING_SECONDS: Final = 2.0
 # Seconds that publishing takes: a little for each format, and some for each million weights.
 _FORMAT_SECONDS: Final = 3.0
 _MILLION_SECONDS: Final = 0.06
@@ -20,64 +21,37 @@ _ALL_FORMATS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What there is to learn from: UTF-8 bytes and documents of the posts for training."""
+    """What there is to learn from: UTF-8 bytes, in all and by language."""
 
     train_bytes: int
-    documents: int
     languages: Mapping[str, int]
 
     @classmethod
     def of(cls, curated: Curated | None, data: Path | None) -> Facts:
         """Count what a run would learn from."""
         if curated is None:
-            return cls(data.stat().st_size if data is not None else 0, 0, {})
-        size = documents = 0
+            return cls(data.stat().st_size if data is not None else 0, {})
+        size = 0
         languages: dict[str, int] = {}
         for one in curated.documents():
             if one.split != "train":
                 continue
             part = sum(len(text.encode()) for text in one.texts)
             size += part
-            documents += 1
             languages[one.language] = languages.get(one.language, 0) + part
-        return cls(size, documents, languages)
+        return cls(size, languages)
 
 
 def derive(
     facts: Facts, minutes: float | None, steps: int | None, given: Mapping[str, Any]
 ) -> Plan:
     """Measure the machine and derive a plan; `given` are fields that are set by hand."""
+    from madang.training.deriving import derive_plan
     from madang.training.machine import measure_machine
-    from madang.training.plan import Plan
 
     machine = measure_machine(MEASURING_SECONDS, threads=given.get("threads"))
-    shape = {
-        "vocabulary": 2048,
-        "width": 256,
-        "layers": 4,
-        "heads": 4,
-        "key_value_heads": 4,
-        "hidden": 704,
-        "context": 2048,
-    }
-    lora = given.get("method") == "lora"
-    derived = {
-        **shape,
-        "rows": 8,
-        "length": 512 if "base" not in given else 256,
-        "micro_rows": 8 if "base" not in given else 2,
-        "matrix_rate": 1e-3 if lora else 2e-2,
-        "embedding_rate": 5e-3,
-        "vector_rate": 5e-3,
-        "warm_up": 5,
-        "minutes": minutes,
-        "steps": steps,
-        "threads": machine.threads,
-        "peak_flops": machine.peak_flops,
-    }
-    if lora:
-        derived["matrix_optimizer"] = "adamw"
-    return Plan(**{**derived, **dict(given)})
+    ranks = int(os.environ.get("WORLD_SIZE", "1"))
+    return derive_plan(machine, facts, minutes, given, steps=steps, ranks=ranks)
 
 
 def publishing_seconds(plan: Plan, formats: tuple[str, ...] | None) -> float:

@@ -182,10 +182,11 @@ class TrainingRun:
         options, model = self.options, self._model
         if options.plan is not None:
             return read_plan(Path(options.plan).expanduser())
+        method = options.method or ("full" if base is None else "lora")
         given: dict[str, Any] = {
-            "objective": options.objective,
-            "method": options.method or ("full" if base is None else "lora"),
-            "seed": options.seed,
+            **({"objective": options.objective} if options.objective != "pretrain" else {}),
+            **({"method": method} if method != "full" else {}),
+            **({"seed": options.seed} if options.seed else {}),
             **(shape_of(model) if model is not None else {}),
             **({"base": str(base.path)} if base is not None else {}),
             **({"threads": options.threads} if options.threads else {}),
@@ -228,7 +229,10 @@ class TrainingRun:
         if self.options.publish:
             reserve = min(0.3 * minutes * 60, publishing_seconds(plan, self.options.formats))
         left = max(_LEAST_MINUTES, minutes - self._spent() / 60)
-        return replace(plan, minutes=left, reserve_seconds=min(reserve, 0.5 * left * 60))
+        reserve = min(reserve, 0.5 * left * 60)
+        reason = f"{minutes:g} asked for, less what preparing took; {reserve:.0f} s for publishing"
+        reasons = {**plan.reasons, "minutes": reason}
+        return replace(plan, minutes=left, reserve_seconds=reserve, reasons=reasons)
 
     # -- the run itself ----------------------------------------------------------------------
 
