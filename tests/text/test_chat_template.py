@@ -116,7 +116,12 @@ def hugging_face(tmp_path_factory: pytest.TempPathFactory) -> object:
     return transformers.AutoTokenizer.from_pretrained(folder)
 
 
-@given(chat=CHAT.filter(learnable))
+def without_names(chat: list[dict[str, str]]) -> bool:
+    """transformers takes the name of a special token in a content for the token."""
+    return not any(name in one["content"] for one in chat for name in SPECIAL_TOKENS)
+
+
+@given(chat=CHAT.filter(learnable).filter(without_names))
 def test_the_ids_are_those_of_transformers(hugging_face, chat: list[dict[str, str]]) -> None:  # type: ignore[no-untyped-def]
     assert hugging_face.apply_chat_template(chat, tokenize=False) == render(chat)
     ids = hugging_face.apply_chat_template(chat, return_dict=True)["input_ids"]

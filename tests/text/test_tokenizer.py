@@ -197,6 +197,13 @@ def test_what_is_no_tokenizer_is_a_clear_error(text: str, what: str, tmp_path: P
         Tokenizer.load(tmp_path / "missing")
 
 
+def test_ids_with_gaps_are_refused(tokenizer: Tokenizer) -> None:
+    document = json.loads(tokenizer.to_json())
+    document["model"]["vocab"]["beyond"] = 900
+    with pytest.raises(ValueError, match="ids have gaps"):
+        Tokenizer(document)
+
+
 def test_a_tokenizer_that_ends_no_document_is_refused(tokenizer: Tokenizer) -> None:
     document = json.loads(tokenizer.to_json())
     document["added_tokens"] = document["added_tokens"][1:]
@@ -239,6 +246,25 @@ def test_fertility_is_counted_by_language(tokenizer: Tokenizer) -> None:
     )
     assert tokenizer.fertility("one two three") == len(tokenizer.encode("one two three")) / 3
     assert tokenizer.fertility(" ") == Fertility().tokens_a_word == 0
+
+
+def test_published_files_are_known_by_how_they_cut_texts(tokenizer: Tokenizer) -> None:
+    """As Qwen3's and SmolLM2's own `tokenizer.json` write it."""
+    assert tokenizer.pre_tokenizer == "qwen2"
+    document = json.loads(tokenizer.to_json())
+    split, spell = document["pre_tokenizer"]["pretokenizers"]
+    split["pattern"]["Regex"] = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
+        r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    )
+    assert Tokenizer(document).pre_tokenizer == "qwen2"
+    document["pre_tokenizer"]["pretokenizers"] = [
+        {"type": "Digits", "individual_digits": True},
+        spell | {"trim_offsets": True, "use_regex": True},
+    ]
+    assert Tokenizer(document).pre_tokenizer == "smollm"
+    document["pre_tokenizer"]["pretokenizers"][0]["individual_digits"] = False
+    assert Tokenizer(document).pre_tokenizer is None
 
 
 def test_merges_are_read_in_either_spelling(tokenizer: Tokenizer) -> None:

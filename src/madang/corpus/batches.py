@@ -60,8 +60,6 @@ class Batch:
             raise ValueError(f"rows {start} to {stop} are not among the {rows} of this batch")
         borders = np.cumsum(self.lengths, dtype=np.int64)
         first, last = np.searchsorted(borders, [start * length, stop * length], side="right")
-        if start == 0:
-            first = 0
         return Batch(
             self.tokens[start:stop],
             self.targets[start:stop],

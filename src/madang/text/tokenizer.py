@@ -93,6 +93,7 @@ class Tokenizer:
         self.special: dict[str, int] = {
             token["content"]: token["id"] for token in document["added_tokens"] if token["special"]
         }
+        self._tokens = _in_order(document["model"]["vocab"], self.added)
         if END_OF_TEXT not in self.special:
             raise ValueError(f"the tokenizer has no {END_OF_TEXT}, which ends each document")
         self.end_of_text: int = self.special[END_OF_TEXT]
@@ -224,14 +225,6 @@ class Tokenizer:
         return len(self.encode(text)) / words if words else 0.0
 
     @cached_property
-    def _tokens(self) -> list[str]:
-        by_id = {number: token for token, number in self._document["model"]["vocab"].items()}
-        by_id |= self.added
-        if sorted(by_id) != list(range(len(by_id))):
-            raise ValueError("the tokenizer's ids have gaps")
-        return [by_id[number] for number in range(len(by_id))]
-
-    @cached_property
     def _token_bytes(self) -> dict[int, bytes]:
         byte_of = {character: byte for byte, character in byte_characters().items()}
         added = self.added
@@ -357,10 +350,18 @@ def _pre_tokenizer_name(stated: Any, vocabulary: Iterable[str]) -> str | None:
     plain = _without_trimming(stated)
     if plain == _without_trimming(_split_by(_QWEN2_PUBLISHED)):
         return "qwen2"
-    for name in PRE_TOKENIZERS:
-        if plain == _without_trimming(pre_tokenizer(name, vocabulary)):
+    for name, known in PRE_TOKENIZERS.items():
+        # Published files lack the step for bytes without a token, which hardly any text has.
+        if plain in map(_without_trimming, (known, pre_tokenizer(name, vocabulary))):
             return name
     return None
+
+
+def _in_order(vocabulary: dict[str, int], added: dict[int, str]) -> list[str]:
+    by_id = {number: token for token, number in vocabulary.items()} | added
+    if sorted(by_id) != list(range(len(by_id))):
+        raise ValueError("the tokenizer's ids have gaps")
+    return [by_id[number] for number in range(len(by_id))]
 
 
 def _without_trimming(value: Any) -> Any:
