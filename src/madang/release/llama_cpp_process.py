@@ -120,15 +120,24 @@ def read(
                 },
             )["completion_probabilities"][0]["top_logprobs"]
             if whole:
-                row = np.full(vocabulary, np.nan, dtype=np.float32)
-                row[[entry["id"] for entry in first]] = [entry["logprob"] for entry in first]
-                found.append(row)
+                found.append(log_probabilities(first, vocabulary))
             if length in prompt["best"]:
                 best.append(int(first[0]["id"]))
     return (
         np.stack(found) if found else np.zeros((0, vocabulary), dtype=np.float32),
         np.asarray(best, dtype=np.int64),
     )
+
+
+def log_probabilities(entries: list[dict[str, Any]], vocabulary: int) -> NDArray[np.float32]:
+    """Return the entries' log-probabilities by id, [vocabulary]; NaN where there is none.
+
+    The server sums up float32 probabilities one by one, which over a large vocabulary is wrong by
+    some 1e-4, the same for every token; they are made to sum up to 1.
+    """
+    row = np.full(vocabulary, np.nan)
+    row[[entry["id"] for entry in entries]] = [entry["logprob"] for entry in entries]
+    return np.asarray(row - np.log(np.exp(row).sum()), dtype=np.float32)
 
 
 def ask(client: httpx.Client, path: str, body: dict[str, Any]) -> Any:

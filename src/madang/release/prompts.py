@@ -36,9 +36,11 @@ CONVERSATIONS: Final = (
 _TEXTS_A_LANGUAGE: Final = 3
 _SHORT: Final = 40
 _LONG: Final = 512
-# Places to look at: as many as take llama.cpp some ten seconds, and fit the memory.
+# Places to look at: as many as take llama.cpp some ten seconds, and fit the memory. The whole
+# vocabulary is asked for at some of them only, since that is megabytes of JSON each time.
 _PLACES: Final = 256
 _PLACES_VALUES: Final = 16_000_000
+_WHOLE: Final = 96
 _WHOLE_VALUES: Final = 1_200_000
 _FEWEST_WHOLE: Final = 8
 
@@ -71,7 +73,7 @@ def comparison_prompts(tokenizer: Tokenizer, *, vocabulary: int, context: int) -
     rows = [row for row in rows if row]
 
     places = max(min(_PLACES, _PLACES_VALUES // vocabulary), len(rows))
-    whole = max(min(places, _WHOLE_VALUES // vocabulary), _FEWEST_WHOLE)
+    whole = max(min(_WHOLE, _WHOLE_VALUES // vocabulary), _FEWEST_WHOLE)
     return [
         Prompt(tuple(row), _spread(best, -(-whole // len(rows))), best)
         for row in rows

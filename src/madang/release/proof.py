@@ -15,9 +15,12 @@ from madang.release.export import ADAPTER, Format, GgufKind, gguf_kind, gguf_nam
 from madang.release.llama_cpp import LlamaCppError, read_with_llama_cpp
 from madang.release.prompts import CONVERSATIONS, Reference, log_probabilities
 from madang.text.chat_template import encode_chat, render
+from madang.text.gguf_tokenizer import tokenizer_from_gguf
 from madang.text.hard_texts import hard_texts
 from madang.text.tokenizer import Tokenizer
 
+# Lines of a text of tokens: few enough that one which differs tells where to look.
+_LINES: Final = 2000
 _KL: Final[dict[GgufKind, float]] = {"f16": checks.F16_KL, "q8_0": checks.Q8_0_KL}
 
 
@@ -25,11 +28,13 @@ _KL: Final[dict[GgufKind, float]] = {"f16": checks.F16_KL, "q8_0": checks.Q8_0_K
 class Expected:
     """What every program must make of an export.
 
-    `letter` is the id of one; `tokens` are the ids of `texts`; `rendered` are `conversations` up to where the assistant
-    answers; `whole` are they with its answer, and `chats` the ids of that.
+    `letter` is the id of a letter; `tokens` are the ids of `texts`. `rendered` are the
+    conversations up to where the assistant answers, `whole` with its answer, and `chats` the ids
+    of that.
     """
 
     reference: Reference
+    tokenizer: Tokenizer
     vocabulary: int
     letter: int
     special: tuple[str, ...]
@@ -42,9 +47,10 @@ class Expected:
 
 def expected(tokenizer: Tokenizer, reference: Reference) -> Expected:
     """Ask our own tokenizer, template and model what every program must say."""
-    texts = list(hard_texts())
+    texts = [*hard_texts(), *_all_tokens(tokenizer)]
     return Expected(
         reference=reference,
+        tokenizer=tokenizer,
         vocabulary=reference.log_probabilities.shape[1],
         letter=tokenizer.encode("a")[0],
         special=tuple(tokenizer.special),
@@ -86,6 +92,7 @@ def _prove_safetensors(folder: Path, wanted: Expected) -> Iterator[Check]:
         yield checks.not_loaded("safetensors/loads", str(error))
         return
     yield checks.loaded("safetensors/loads")
+    yield _same_tokenizer("safetensors/tokenizer", wanted, lambda: Tokenizer.load(folder))
     # What holds no name of a special token must be spelt the same by a plain call, too.
     plain = [
         (text, ids)
@@ -136,6 +143,8 @@ def _prove_gguf(kind: GgufKind, folder: Path, wanted: Expected, threads: int) ->
         yield checks.not_loaded(f"{name}/loads", str(error))
         return
     yield checks.loaded(f"{name}/loads")
+    path = folder / gguf_name(kind)
+    yield _same_tokenizer(f"{name}/tokenizer", wanted, lambda: tokenizer_from_gguf(path))
     yield checks.all_equal(f"{name}/token_ids", wanted.tokens, found.tokens, wanted.texts)
     yield checks.all_equal(
         f"{name}/chat_template",
@@ -172,3 +181,36 @@ def _prove_adapter(
         log_probabilities(model, reference.prompts),
         checks.SAFETENSORS_DIFFERENCE,
     )
+
+
+def _same_tokenizer(name: str, wanted: Expected, read: Callable[[], Tokenizer]) -> Check:
+    """Return the check that a file states the tokens, the merges and their order that ours has.
+
+    Two merges in another order may show in none of the texts, and in a text of tomorrow.
+    """
+    ours = wanted.tokenizer
+    try:
+        theirs = read()
+        size = range(ours.vocabulary_size)
+        spelt = [theirs.token(number) for number in size]
+    except (ValueError, IndexError) as error:
+        return checks.not_loaded(name, str(error))
+    return checks.all_equal(
+        name,
+        [ours.merges, [ours.token(number) for number in size], ours.special, ours.pre_tokenizer],
+        [theirs.merges, spelt, theirs.special, theirs.pre_tokenizer],
+        ["merges", "tokens", "special tokens", "pre-tokenizer"],
+    )
+
+
+def _all_tokens(tokenizer: Tokenizer) -> Iterator[str]:
+    """Yield texts in which each token that is a text stands on a line: none is out of reach."""
+    lines: list[str] = []
+    for number in range(tokenizer.vocabulary_size):
+        text = tokenizer.decode([number])
+        if number not in tokenizer.added and "\ufffd" not in text:
+            lines.append(text)
+        if len(lines) == _LINES:
+            yield "\n".join(lines)
+            lines.clear()
+    yield "\n".join(lines)

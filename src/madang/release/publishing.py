@@ -20,7 +20,14 @@ from typing import Final, Literal
 from madang.engines.processor import usable_cores
 from madang.model.transformer import Transformer
 from madang.release.checks import Check
-from madang.release.export import FORMATS, Format, export, formats_of
+from madang.release.export import (
+    FORMATS,
+    Format,
+    export,
+    formats_of,
+    gguf_kind,
+    gguf_name,
+)
 from madang.release.prompts import comparison_prompts, reference
 from madang.release.proof import expected, prove
 from madang.release.release import LEDGER, RECORD, FileRecord, Release
@@ -83,8 +90,10 @@ def publish(
     everything is proven it is in a hidden folder beside it, which is removed whatever happens.
     `base` takes the place of the model that the run's plan says it started from.
 
-    Raises ReleaseRefusedError for the first promise that is not kept (see
-    `madang.release.checks`), ValueError where the run has no model or the name cannot be used,
+    A format whose coarser numbers cost this model more than they may (`Check.is_rounding`) is
+    left out, as long as another one remains; its checks stay in the record and say so. Raises
+    ReleaseRefusedError for any other promise that is not kept (see `madang.release.checks`),
+    ValueError where the run has no model or the name cannot be used,
     and OSError in one sentence where the disk is full.
     """
     name = _free_name(name or run_folder.resolve().name, releases_folder)
@@ -131,7 +140,7 @@ class _Publication:
             },
         )
         files = self._export(ledger)
-        checks = self._prove(ledger)
+        checks = self._prove(ledger, files)
         closed = ledger.append(
             "published", {"files": {file: one.sha256 for file, one in files.items()}}
         )
@@ -174,7 +183,8 @@ class _Publication:
                 self._say("export", done)
         return files
 
-    def _prove(self, ledger: Ledger) -> list[Check]:
+    def _prove(self, ledger: Ledger, files: dict[str, FileRecord]) -> list[Check]:
+        """Return every check; what is too coarse is taken out of the folder and of the files."""
         model, tokenizer = self.run.model, self.run.tokenizer
         config = model.config
         prompts = comparison_prompts(
@@ -182,15 +192,24 @@ class _Publication:
         )
         wanted = expected(tokenizer, reference(model, prompts))
         found: list[Check] = []
+        left = set(self.formats)
         for done, format in enumerate(self.formats):
             self._say("prove", done)
             for check in prove(
                 format, self.folder, wanted, base=self.run.load_base, threads=usable_cores()
             ):
                 ledger.append("check", {"name": check.name, **check.to_json()})
-                if not check.ok:
-                    raise ReleaseRefusedError(self.name, check)
                 found.append(check)
+                if not check.ok:
+                    left.discard(format)
+                    kind = gguf_kind(format)
+                    if kind is None or not check.is_rounding or not left:
+                        raise ReleaseRefusedError(self.name, check)
+                    file = gguf_name(kind)
+                    ledger.append("left out", {"format": format, "file": file})
+                    (self.folder / file).unlink()
+                    del files[file]
+                    break
             # A model that was loaded for the proof is let go before the next one.
             gc.collect()
         return found
