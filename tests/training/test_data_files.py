@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -155,6 +156,7 @@ def test_a_huge_line_is_left_out_and_its_neighbours_are_read(tmp_path: Path) -> 
         (b"", "holds no examples"),
         (b"\n \n", "holds no examples"),
         ("{}".encode("utf-16"), "is UTF-16"),
+        (gzip.compress(b"{}"), "is packed; unpack it first"),
         (b'{"a": 1}', "line 1: has neither messages"),
         (b"nonsense\n", "line 1: is not valid JSON"),
     ],

@@ -22,6 +22,8 @@ SHOWN_PROBLEMS: Final = 3
 ROLES: Final = ("system", "user", "assistant")
 _BOM: Final = b"\xef\xbb\xbf"
 _WIDE_BOMS: Final = (b"\xff\xfe", b"\xfe\xff")
+# gzip, Zstandard, zip.
+_PACKED: Final = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")
 _TEXT_KEYS: Final = ("text", "content", "full_text")
 
 DataKind = Literal["conversations", "preferences", "posts"]
@@ -136,7 +138,7 @@ def refuse(sentences: list[str]) -> DataFileError:
     shown = "; ".join(sentences[:SHOWN_PROBLEMS])
     others = len(sentences) - SHOWN_PROBLEMS
     more = f"; and {others:,} more lines" if others > 0 else ""
-    return DataFileError(f"{shown}{more}; `madang train inspect` lists all of them")
+    return DataFileError(f"{shown}{more}; `madang train inspect FILE` shows them")
 
 
 def _all_good(path: Path, wanted: DataKind) -> Iterator[Example]:
@@ -173,6 +175,8 @@ def _numbered(file: BinaryIO, path: Path) -> Iterator[tuple[int, bytes | None]]:
         if number == 1:
             if raw.startswith(_WIDE_BOMS):
                 raise DataFileError(f"{path} is UTF-16 and not UTF-8; save it as UTF-8")
+            if raw.startswith(_PACKED):
+                raise DataFileError(f"{path} is packed; unpack it first")
             raw = raw.removeprefix(_BOM)
         if len(raw) > MAX_LINE_BYTES:
             while raw and not raw.endswith(b"\n"):
