@@ -199,6 +199,16 @@ def test_a_damaged_corpus_says_so(corpus: Corpus, tmp_path: Path, name: str) -> 
         Corpus.open(folder)
 
 
+def test_a_damaged_corpus_is_built_anew(tmp_path: Path) -> None:
+    curated = write_curated(tmp_path, DOCUMENTS)
+    corpus = tokenize(curated, TOKENIZER)
+    tokens = (corpus.folder / "tokens-00000.bin").read_bytes()
+    os.truncate(corpus.folder / "tokens-00000.bin", 10)
+    again = tokenize(curated, TOKENIZER)
+    assert (again.folder / "tokens-00000.bin").read_bytes() == tokens
+    assert len(list(curated.iterdir())) == 3
+
+
 def test_a_changed_token_is_found(corpus: Corpus, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(corpus.folder, folder)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from madang.corpus.corpus import FORMAT, SPLITS, Corpus, split_name
-from madang.corpus.purge import BUILDING, remove_abandoned
+from madang.corpus.purge import BUILDING, remove, remove_abandoned
 from madang.corpus.shards import SHARD_BYTES, ShardWriter
 from madang.text.tokenizer import Tokenizer, join_posts
 
@@ -56,14 +56,18 @@ def tokenize(
     """Write the documents of a curated folder as tokens, into `tokens-…` beneath it.
 
     All cores encode, or this thread alone where `workers` is 1; the bytes written are the same.
-    What is there already is opened and not written again. The folder appears whole or not at
-    all. Raises ValueError where the curated folder is not one or has no documents, and OSError
-    where the disk is full.
+    What is there already is opened, and written again only where it is damaged. The folder
+    appears whole or not at all. Raises ValueError where the curated folder is not one or has no
+    documents, and OSError where the disk is full.
     """
     curated = Path(curated)
     target = curated / f"tokens-{tokenizer.digest[:12]}"
     if target.exists():
-        return Corpus.open(target)
+        try:
+            return Corpus.open(target)
+        except ValueError:
+            # Damaged, or of another version; all that was in it can be made anew.
+            remove(target)
     try:
         source = json.loads((curated / "manifest.json").read_text("utf-8"))["fingerprint"]
         documents = pq.ParquetFile(curated / "documents.parquet")
