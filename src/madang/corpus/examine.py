@@ -24,6 +24,9 @@ from madang.text.personal_data import redact
 SHORTEST_LINE: Final = 15
 """Code points; a shorter line is a phrase that many people write."""
 
+READ_FOR_LANGUAGE: Final = 8192
+"""Code points by which a text's language is told."""
+
 UNDATED: Final = -(1 << 63)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -101,7 +104,7 @@ def _look(
         return post, thread, None, UNDATED, refusal, "und", "", None, None
     data = orjson.loads(payload)
     original = data["text"].replace("\x00", "")
-    language = detect_language(original, data.get("lang"))
+    language = detect_language(original[:READ_FOR_LANGUAGE], data.get("lang"))
     reasons = spam(original)
     if policy.languages and language.partition("-")[0] not in policy.languages:
         reasons |= Reason.LANGUAGE
