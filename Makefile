@@ -9,6 +9,9 @@ TRAIN = 3
 # Prints what it does when there is something to install, and nothing otherwise.
 install = python=$$(sh tools/find_python.sh) && "$$python" -I tools/install.py
 
+# The page is served before what training needs is installed.
+learn = --learn $(TRAIN) $(if $(filter-out 0,$(TRAIN)),--learn-install "'$$python' -I tools/install.py train")
+
 .PHONY: help up train test lint bench bench-train lock clean
 
 help:
@@ -24,7 +27,7 @@ help:
 	@echo 'make clean   remove what was installed and built; your posts in .madang stay'
 
 up:
-	@$(install) run && exec .venv/bin/madang up --port $(PORT) $(if $(MODEL),--model '$(MODEL)') $(POSTS)
+	@$(install) run && exec .venv/bin/madang up --port $(PORT) $(learn) $(if $(MODEL),--model '$(MODEL)') $(POSTS)
 
 test:
 	@$(install) test && exec .venv/bin/python -m pytest

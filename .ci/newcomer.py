@@ -1,9 +1,10 @@
 """Does what a newcomer does after the clone: `make up`, a question in each language, Ctrl-C.
 
-    python3 .ci/newcomer.py FOLDER SECONDS
+    python3 .ci/newcomer.py FOLDER SECONDS [MINUTES]
 
 Fails where the page is not served within SECONDS, where an answer's citations are not in the posts
-that they name, or where Ctrl-C does not end it calmly. Uses nothing but the standard library.
+that they name, or where Ctrl-C does not end it calmly. With MINUTES, the community's own model
+learns for so long and must take over the conversation. Uses nothing but the standard library.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ QUESTIONS = {
     "ko": "합창단 음악회 입장권은 얼마예요?",
 }
 END_SECONDS = 10.0
+# What learning takes beside its own minutes: packages to install, posts to curate, formats to prove.
+LEARN_SECONDS = 420.0
 # Nothing here goes through a proxy: the server is on this machine.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -46,11 +49,11 @@ def fetch(url: str, body: object = None) -> bytes:
 class Running:
     """`make up` as a terminal runs it: a process group of its own, its output kept."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, minutes: float) -> None:
         self.began = time.monotonic()
         self.output: list[str] = []
         self.process = subprocess.Popen(
-            ["make", "up", f"PORT={port}"],
+            ["make", "up", f"PORT={port}", f"TRAIN={minutes:g}"],
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -110,17 +113,42 @@ def check_answer(address: str, question: str) -> str:
     return str(reply["choices"][0]["message"]["content"])
 
 
+def wait_until_learned(address: str, seconds: float) -> None:
+    """Wait until the community's own model speaks; fail where it does not come to that."""
+    began, shown = time.monotonic(), ""
+    while time.monotonic() - began < seconds:
+        now = json.loads(fetch(f"{address}/v1/learning"))
+        state = " ".join(str(now[key]) for key in ("state", "stage", "detail") if now[key])
+        if state != shown:
+            print(f"    {time.monotonic() - began:5.0f} s  {state}", flush=True)
+            shown = state
+        if now["state"] == "learned":
+            if now["speaks"] != now["release"]:
+                raise SystemExit(f"{now['release']} was learned, but {now['speaks']} speaks")
+            print(f"  {now['release']}: bits per byte {now['bits_per_byte']}")
+            return
+        if now["state"] in ("failed", "nothing", "off"):
+            raise SystemExit(f"the model did not learn: {state}")
+        time.sleep(1)
+    raise SystemExit(f"the model had not learned after {seconds:.0f} s: {shown}")
+
+
 def main() -> None:
     folder, seconds = Path(sys.argv[1]), float(sys.argv[2])
+    minutes = float(sys.argv[3]) if len(sys.argv) > 3 else 0.0
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    running = Running(folder, port)
+    running = Running(folder, port, minutes)
     try:
         print(f"  served after {running.wait_until_served(address, seconds):.1f} s")
         if b"<html" not in fetch(f"{address}/"):
             raise SystemExit("the address does not show the chat page")
         for language, question in QUESTIONS.items():
             print(f"  {language}: {question}\n      {check_answer(address, question)}")
+        if minutes:
+            wait_until_learned(address, 60 * minutes + LEARN_SECONDS)
+            for language, question in QUESTIONS.items():
+                print(f"  {language}: {question}\n      {check_answer(address, question)}")
         print(f"  Ctrl-C: ended after {running.press_ctrl_c():.1f} s")
     finally:
         running.kill()

@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 NO_INSTALLER = "#!/bin/sh\necho true\n"
 SAY_ARGUMENTS = '#!/bin/sh\nprintf "%s\\n" "$@"\n'
+# Three minutes, and how to install what they need: by the Python that was found.
+LEARN = ["--learn", "3", "--learn-install", "'true' -I tools/install.py train"]
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -52,17 +54,23 @@ def make(checkout: Path, *arguments: str, **environment: str) -> list[str]:
     ],
 )
 def test_posts_are_words_of_the_shell(checkout: Path, posts: str, files: list[str]) -> None:
-    assert make(checkout, "up", f"POSTS={posts}") == ["up", "--port", "8080", *files]
+    assert make(checkout, "up", f"POSTS={posts}") == ["up", "--port", "8080", *LEARN, *files]
 
 
 def test_port_and_model_are_handed_on(checkout: Path) -> None:
     said = make(checkout, "up", "PORT=8081", "MODEL=my models/one.gguf")
-    assert said == ["up", "--port", "8081", "--model", "my models/one.gguf"]
+    assert said == ["up", "--port", "8081", *LEARN, "--model", "my models/one.gguf"]
+
+
+def test_learning_can_be_left_out(checkout: Path) -> None:
+    said = make(checkout, "up", "TRAIN=0")
+    assert said == ["up", "--port", "8080", "--learn", "0"]
+    assert make(checkout, "up", "TRAIN=20")[3:5] == ["--learn", "20"]
 
 
 def test_variables_of_the_environment_do_not_move_the_port(checkout: Path) -> None:
-    said = make(checkout, "up", PORT="1234", MODEL="other", POSTS="other.zip")
-    assert said == ["up", "--port", "8080"]
+    said = make(checkout, "up", PORT="1234", MODEL="other", POSTS="other.zip", TRAIN="0")
+    assert said == ["up", "--port", "8080", *LEARN]
 
 
 def test_alone_it_says_what_there_is(checkout: Path) -> None:

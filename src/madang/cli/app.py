@@ -32,6 +32,7 @@ from madang.home import (
     remove_sample,
 )
 from madang.home.brake import Brake
+from madang.home.installing import Installing
 from madang.posts import DamagedLogError, NewerLogError
 from madang.search import Filters, parse_moment
 
@@ -63,6 +64,12 @@ QueueOption = Annotated[int, typer.Option(min=0, help="Questions that may wait."
 LearnOption = Annotated[
     float, typer.Option(min=0, help="Minutes in which the community's model learns; 0: none.")
 ]
+LearnInstallOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COMMAND", help="Installs what training needs; run once the page is served."
+    ),
+]
 
 _SAID_IN_ONE_SENTENCE: Final = (
     "TrainingFailedError",
@@ -83,6 +90,7 @@ def up(
     workers: WorkersOption = 2,
     queue: QueueOption = 32,
     learn: LearnOption = 0,
+    learn_install: LearnInstallOption = None,
 ) -> None:
     """Read posts and serve the chat page. Without posts, the sample community is read.
 
@@ -100,7 +108,12 @@ def up(
                 say(ingest_line(path.name, report))
         elif opened.log.last_seq == 0:
             say(ingest_line("sample community", ingest_sample(opened)))
-        _serve(opened, host, port, workers, queue, learn)
+        installing = Installing(learn_install) if learn > 0 and learn_install else None
+        try:
+            _serve(opened, host, port, workers, queue, learn, installing)
+        finally:
+            if installing is not None:
+                installing.close()
 
 
 @app.command()
@@ -381,10 +394,21 @@ def _fail(sentence: str) -> NoReturn:
 
 
 def _serve(
-    home: Home, host: str, port: int, workers: int, queue: int, learn_minutes: float
+    home: Home,
+    host: str,
+    port: int,
+    workers: int,
+    queue: int,
+    learn_minutes: float,
+    installing: Installing | None = None,
 ) -> None:
     # Only serving needs the web framework, and importing it takes as long as a search.
     from madang.server import serve as serve_home
+
+    def on_listening(url: str) -> None:
+        say(f"madang is at {url}  (Ctrl-C ends it)")
+        if installing is not None:
+            installing.start()
 
     serve_home(
         home,
@@ -393,7 +417,7 @@ def _serve(
         workers=workers,
         queue=queue,
         learn_minutes=learn_minutes,
-        on_listening=lambda url: say(f"madang is at {url}  (Ctrl-C ends it)"),
+        on_listening=on_listening,
     )
 
 
