@@ -12,9 +12,10 @@ from madang.posts import Grant, Post, Write
 
 EVERYTHING: Final = frozenset({"search", "ground", "embed", "train"})
 WORDS: Final = (
-    "ferry harbour lantern library bicycle market tide chowder cat mango pier gull 등대 여객선 "
-    "시장 도서관 축제 고양이 바다 아침 저녁 시간표"
-).split()
+    *("ferry", "harbour", "lantern", "library", "bicycle", "market", "tide", "chowder", "cat"),
+    *("mango", "pier", "gull", "등대", "여객선", "시장", "도서관", "축제", "고양이", "바다"),
+    *("아침", "저녁", "시간표"),
+)
 TINY: Final[dict[str, Any]] = {
     "width": 64,
     "heads": 1,
