@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import tiny_plan
 
-from madang.training.plan import Plan, differences, read_plan
+from madang.training.plan import Plan, read_plan
 from madang.training.schedule import Decay
 
 
@@ -61,7 +61,3 @@ def test_files_that_are_no_plan_are_named(tmp_path: Path, text: str, said: str) 
     with pytest.raises(ValueError, match=said) as error:
         read_plan(tmp_path)
     assert "plan.json" in str(error.value)
-
-
-def test_differences_name_the_fields() -> None:
-    assert differences(tiny_plan(), tiny_plan(seed=3, reasons={"a": "b"})) == {"seed": (0, 3)}

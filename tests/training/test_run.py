@@ -21,6 +21,7 @@ from madang.training.health import TrainingFailedError
 from madang.training.ledger import verify
 from madang.training.loop import Hooks
 from madang.training.metrics import read_metrics
+from madang.training.pinning import pinned_environment
 from madang.training.plan import read_plan
 from madang.training.progress import Progress, describe
 from madang.training.run import load_run_model, resume, train
@@ -260,3 +261,18 @@ def test_a_plan_of_another_base_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="says width 128 and the base has 64"):
         plan = replace(tiny_plan(), width=128, base="given")
         train(plan, TinySource(), tmp_path / "other", model=base)
+
+
+def test_a_plan_with_a_compiler_is_refused_where_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ValueError, match=r"made with a C\+\+ compiler and there is none here"):
+        train(tiny_plan(compile=True), TinySource(), tmp_path)
+
+
+def test_a_plan_for_another_code_path_is_refused(tmp_path: Path) -> None:
+    plan = tiny_plan(mkl_cbwr="COMPATIBLE")
+    with pytest.raises(ValueError, match="set it in the environment before Python starts"):
+        train(plan, TinySource(), tmp_path)
+    assert pinned_environment(plan)["MKL_CBWR"] == "COMPATIBLE"

@@ -58,7 +58,11 @@ def build_model(plan: Plan, world: World, model: Transformer | None = None) -> T
     if plan.compile:
         from madang.model.compiling import compile_blocks
 
-        compile_blocks(model)
+        if not compile_blocks(model):
+            raise ValueError(
+                "the plan was made with a C++ compiler and there is none here; install one, or "
+                "set compile to false in the plan, which gives slightly other weights"
+            )
     shard(model, list(model.layers), world, mixed=plan.precision == "bfloat16")
     return model
 

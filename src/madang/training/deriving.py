@@ -27,6 +27,7 @@ BYTES_A_VOCABULARY_ENTRY: Final = 400
 _DECAY_SHARE: Final = 0.6
 _OVERHEAD_SECONDS: Final = 4.0
 _COMPILING_SECONDS: Final = 25.0
+_WORTH_COMPILING: Final = 240.0
 _BESIDE_SHARE: Final = 0.07
 _MICRO_TOKENS: Final = 4096
 _MUON_SHARE: Final = 0.2
@@ -144,7 +145,7 @@ class _Derivation:
         self._put("threads", machine.threads, "every core this process may use")
         peak = machine.peak_flops
         self._put("peak_flops", peak, f"measured here: {peak / 1e9:.0f} GFLOP/s in matrix products")
-        compiling = machine.compiler and (self.seconds is None or self.seconds >= 120)
+        compiling = machine.compiler and (self.seconds is None or self.seconds >= _WORTH_COMPILING)
         self._put(
             "compile",
             compiling,

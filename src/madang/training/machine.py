@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -40,7 +39,9 @@ def measure_machine(seconds: float = 1.0, *, threads: int | None = None) -> Mach
     """
     import torch
 
-    cores = threads or usable_cores()
+    from madang.model.compiling import has_compiler
+
+    cores = threads or max(1, usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     before = torch.get_num_threads()
     torch.set_num_threads(cores)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -87,12 +88,6 @@ def usable_cores() -> int:
     except (OSError, ValueError, ZeroDivisionError):
         pass
     return cores
-
-
-def has_compiler() -> bool:
-    """Say whether there is a C++ compiler that torch.compile would use."""
-    chosen = os.environ.get("CXX")
-    return any(shutil.which(name) for name in ([chosen] if chosen else ["g++", "c++", "clang++"]))
 
 
 def _memory() -> int:

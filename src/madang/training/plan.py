@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, get_args
 
 from madang.training.schedule import Decay
 
@@ -239,10 +239,3 @@ def read_plan(path: Path) -> Plan:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: the plan cannot be read ({error})") from error
     return Plan.from_json(text, str(path))
-
-
-def differences(one: Plan, other: Plan) -> dict[str, tuple[Any, Any]]:
-    """Return the fields in which two plans differ, `reasons` left out."""
-    names = [item.name for item in fields(Plan) if item.name != "reasons"]
-    pairs = {name: (getattr(one, name), getattr(other, name)) for name in names}
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
