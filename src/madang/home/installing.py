@@ -27,7 +27,7 @@ class Installing:
         """Begin; a command that cannot be run leaves learning out, and nothing else."""
         with suppress(OSError):
             self._process = subprocess.Popen(  # noqa: S603
-                ["nice", "-n", "19", *self._words],
+                ["nice", "-n", "19", *self._words],  # noqa: S607
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
                 # A group of its own, so that ending it ends what it has started.
