@@ -63,7 +63,8 @@ def test_problems_and_lengths_are_told(tmp_path: Path) -> None:
     text = as_plain(found)
     assert f"{found.file}: line 2: has a number as messages" in text
     assert f"{found.file}: line 3: " in text
-    assert "1 are longer than 64 tokens and left out" in text
+    assert "1 is longer than 64 tokens and left out" in text
+    assert "2 lines cannot be trained on:" in text
     told = json.loads(json.dumps(found.to_json()))
     assert told["longest"] == {"tokens": found.longest, "line": 4}
     assert len(told["problems"]) == 2

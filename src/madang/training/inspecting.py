@@ -227,7 +227,8 @@ def _summary(found: Inspection) -> str:
     if found.longest_line is not None:
         told += f"; the longest has {found.longest:,} tokens, in line {found.longest_line:,}"
     if found.too_long:
-        told += f"; {found.too_long:,} are longer than {found.length:,} tokens and left out"
+        verb = "is" if found.too_long == 1 else "are"
+        told += f"; {found.too_long:,} {verb} longer than {found.length:,} tokens and left out"
     return told
 
 
@@ -241,4 +242,5 @@ def _problem_lines(found: Inspection) -> list[str]:
         return []
     others = found.bad - len(found.problems)
     more = [f"and {others:,} more bad lines"] if others > 0 else []
-    return ["", f"{found.bad:,} lines cannot be trained on:", *found.problems, *more]
+    lines = "1 line" if found.bad == 1 else f"{found.bad:,} lines"
+    return ["", f"{lines} cannot be trained on:", *found.problems, *more]
