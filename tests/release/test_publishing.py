@@ -440,5 +440,13 @@ def test_a_run_without_weights_is_one_sentence(run_copy: Path, tmp_path: Path) -
         publish(run_copy, tmp_path / "releases")
 
 
+def test_a_run_that_says_nothing_of_itself_is_published(run_copy: Path, tmp_path: Path) -> None:
+    (run_copy / "state.json").unlink()
+    (run_copy / "ledger.jsonl").unlink()
+    release = publish(run_copy, tmp_path / "releases", formats=["safetensors"])
+    assert verify(release.folder / "ledger.jsonl")[0]["kind"] == "release"
+    assert not (run_copy / "state.json").exists()
+
+
 def files_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]

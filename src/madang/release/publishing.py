@@ -299,7 +299,10 @@ def _said_plainly(releases_folder: Path) -> Iterator[None]:
 
 def _tell_run(run_folder: Path, name: str, ledger: str) -> None:
     """Note in the run that it was published; a run that goes on meanwhile is left alone."""
-    state = read_state(run_folder)
+    try:
+        state = read_state(run_folder)
+    except ValueError:
+        return
     if state.state != "running":
         write_state(run_folder, replace(state, release=name))
         Ledger(run_folder / LEDGER).append("released", {"release": name, "ledger": ledger})
