@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import in_transformers, random_model, random_tokens
+from models import in_transformers, pieces, random_model, random_tokens
 from torch import Tensor, nn
 
 from madang.model import (
@@ -76,13 +76,7 @@ def test_gradients_equal_a_plain_adapters(targets: str | tuple[str, ...]) -> Non
     # The same model in transformers, each linear layer in plain operations.
     theirs = in_transformers_with_adapters(model)
     tokens = random_tokens(sum(LENGTHS))
-    ends = [sum(LENGTHS[: i + 1]) for i in range(len(LENGTHS))]
-    logits = torch.cat(
-        [
-            theirs(tokens[end - n : end][None]).logits[0]
-            for n, end in zip(LENGTHS, ends, strict=True)
-        ]
-    )
+    logits = torch.cat([theirs(tokens[piece][None]).logits[0] for piece in pieces(LENGTHS)])
     expected = nn.functional.cross_entropy(logits, tokens.roll(1), reduction="sum")
     parameters = dict(model.named_parameters())
     gradients = torch.autograd.grad(expected, [parameters[name] for name in found])

@@ -130,6 +130,8 @@ def assemble(
 
     Raises ValueError where one is missing, superfluous or of another shape.
     """
+    if config.layers > len(state):
+        raise ValueError(f"{source} cannot be a model of so many layers: {config.layers}")
     with torch.device("meta"):
         model = Transformer(config)
     expected = {hugging_face_name(name): p.shape for name, p in model.named_parameters()}
