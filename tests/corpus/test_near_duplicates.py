@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Sequence
 
@@ -85,6 +86,14 @@ def test_a_long_text_with_a_word_changed_is_a_near_duplicate() -> None:
     assert cluster[0] == cluster[1]
 
 
+def test_a_number_tells_short_texts_apart_but_not_long_ones() -> None:
+    short = "Dad against the machine, a story in parts: episode {}"
+    long = sentence(3, 60) + " in the week of {}"
+    assert len(groups([short.format(1), short.format(2)])) == 2
+    assert len(groups([short.format(1), short.format(1) + " now"])) == 1
+    assert len(groups([long.format(1), long.format(2)])) == 1
+
+
 def test_many_texts_are_compared_as_each_alone() -> None:
     texts = ["가나다", "", "a@b @c", "ㅋㅋㅋㅋ", "Ａ B", "x\ny", "https://a.b/c", "é", "👍👍👍"]
     assert comparable_texts(texts) == [comparable_texts([one])[0] for one in texts]
@@ -129,6 +138,11 @@ def test_what_is_alike_is_found_and_what_is_not_is_left(seed: int) -> None:
     policy = Policy()
 
     def jaccard(one: int, other: int) -> float:
+        one_text, other_text = compared[one], compared[other]
+        if min(len(one_text), len(other_text)) < 200 and (
+            re.findall(r"\d+", one_text) != re.findall(r"\d+", other_text)
+        ):
+            return 0.0
         a, b = ({t[i : i + 5] for i in range(max(1, len(t) - 4))} for t in
                 (compared[one], compared[other]))  # fmt: skip
         return len(a & b) / len(a | b)
@@ -151,7 +165,7 @@ def test_what_is_alike_is_found_and_what_is_not_is_left(seed: int) -> None:
 
 
 def test_near_copies_without_end_take_linear_time() -> None:
-    base = sentence(1, 30)
+    base = sentence(1, 60)
     texts = [f"{base} {number}" for number in range(6000)]
     started = time.process_time()
     _, cluster = clusters(texts)

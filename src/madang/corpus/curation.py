@@ -65,7 +65,7 @@ def curate(
     """Curate the posts of a log into `folder/<fingerprint>/`, or open what stands there already.
 
     The folder appears whole or not at all. It depends on the posts and the policy alone, not on
-    `workers` or `engine`. Posts are streamed: some 100 bytes are held of each, and their texts
+    `workers` or `engine`. Posts are streamed: less than 200 bytes are held of each, and their texts
     stand in a temporary file beside the result. Where posts are erased or refused meanwhile, it
     begins anew. Raises NothingToTrainError, PostsWithdrawnError, and OSError where the disk is
     full.
@@ -132,8 +132,8 @@ def _publish(
 ) -> Curated:
     """Build, look whether every post may still be used, put in place, and look again."""
     seq = log.last_seq
-    name = _build(log, building, policy, map_over, progress or _silent)
-    _check_allowed(log, seq, building)
+    name, newest = _build(log, building, policy, map_over, progress or _silent)
+    _check_allowed(log, seq, newest, building)
     final = folder / name
     try:
         building.rename(final)
@@ -142,7 +142,7 @@ def _publish(
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
     try:
-        _check_allowed(log, seq, final)
+        _check_allowed(log, seq, newest, final)
     except _Withdrawn:
         remove(final)
         raise
@@ -151,8 +151,8 @@ def _publish(
 
 def _build(
     log: PostLog, folder: Path, policy: Policy, map_over: MapBatches, progress: Progress
-) -> str:
-    """Write a corpus into `folder` and return its fingerprint."""
+) -> tuple[str, int]:
+    """Write a corpus into `folder`; return its fingerprint and the key of its newest post."""
     leaves = Leaves()
     spilled = folder / "examined.arrow"
     total = log.counts()[0]
@@ -160,11 +160,12 @@ def _build(
         SpillWriter(spilled, examined_schema(policy)) as writer,
         (folder / POSTS_FILE).open("wb", buffering=0) as posts,
     ):
-        done = 0
+        done = newest = 0
         for batch in map_over(partial(examine, policy=policy), read_posts(log, leaves)):
             # Before its texts: from here on an erasure finds them.
             posts.write(_used(batch).tobytes())
             writer.append(batch)
+            newest = batch.column("key")[-1].as_py()
             done += len(batch)
             progress("reading", done, max(total, done))
     if not leaves:
@@ -211,7 +212,7 @@ def _build(
     )
     _flush(folder)
     progress("writing", 1, 1)
-    return name
+    return name, newest
 
 
 def _used(batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
@@ -294,7 +295,7 @@ def _grouped(counts: Counter[str]) -> dict[str, Any]:
     return grouped
 
 
-def _check_allowed(log: PostLog, after: int, folder: Path) -> None:
+def _check_allowed(log: PostLog, after: int, newest: int, folder: Path) -> None:
     """Raise _Withdrawn where a post of this corpus was erased or refused after an event."""
     posts = np.fromfile(folder / POSTS_FILE, dtype="<u8")
     while True:
@@ -302,7 +303,7 @@ def _check_allowed(log: PostLog, after: int, folder: Path) -> None:
         if last == after:
             return
         after = last
-        if erased:
+        if any(key <= newest for key in erased):
             raise _Withdrawn
         for one in log.stored(changed).values():
             if not one.allows("train") and _contains(posts, one.post.id):

@@ -18,7 +18,7 @@ _HASHTAG: Final = re.compile(r"[#＃]\w+")
 _UNSEEN: Final = re.compile("[\\s\u200b-\u200f\u2060\ufe0e\ufe0f\U0001f3fb-\U0001f3ff\u20e3]+")
 
 FEWEST_HASHTAGS: Final = 5
-HASHTAG_SHARE: Final = 0.7
+HASHTAG_SHARE: Final = 0.8
 """A wall has at least this share of its visible characters in hashtags."""
 
 
