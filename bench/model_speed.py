@@ -86,9 +86,7 @@ def main() -> None:
             continue
         shares, rates, peaks = measure(case, arguments.steps, clock)
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-        lines.append(
-            (case.name, spread(shares, 1), spread(rates), spread(peaks), f"{memory:.2f}")
-        )
+        lines.append((case.name, spread(shares, 1), spread(rates), spread(peaks), f"{memory:.2f}"))
     print(f"{machine(['torch'])}, {torch.get_num_threads()} threads\n")
     head = ("what", "share of the peak, %", "tokens/s", "peak, GFLOP/s", "most memory so far, GB")
     print(table(head, lines))
@@ -109,7 +107,7 @@ def packed(tokens: int, row: int) -> list[int]:
 
 def lora_case(layers: int) -> Case:
     """SmolLM2 with rank 8 on every linear layer, 4 x 512 tokens of packed posts, all trained."""
-    config = dataclass_with_layers(SMOLLM2, layers)
+    config = with_layers(SMOLLM2, layers)
     model, tokens, segments = _prepared(config, 2048, 512)
     add_lora(model, LoraConfig(rank=8), seed=0)
     flops = 4.0 * config.matmul_parameters() * 2048
@@ -117,8 +115,8 @@ def lora_case(layers: int) -> Case:
 
 
 def answers_case(layers: int) -> Case:
-    """The same model on 32 questions of 64 tokens, of which 6 each are trained."""
-    config = dataclass_with_layers(SMOLLM2, layers)
+    """SmolLM2 with the same adapters on 32 questions of 64 tokens, 6 of each trained."""
+    config = with_layers(SMOLLM2, layers)
     model, tokens, _ = _prepared(config, 2048, 512)
     add_lora(model, LoraConfig(rank=8), seed=0)
     trained = torch.arange(2048) % 64 >= 58
@@ -131,7 +129,7 @@ def answers_case(layers: int) -> Case:
 
 def scratch_case(layers: int) -> Case:
     """Every weight trained, 4096 tokens, documents of a post or two in rows of 512."""
-    config = dataclass_with_layers(SCRATCH, layers)
+    config = with_layers(SCRATCH, layers)
     model, tokens, segments = _prepared(config, 4096, 512)
     flops = config.flops_per_token(segments.attended) * 4096
     name = f"all weights, width {config.width}, {config.layers} layers, 4096 tokens"
@@ -145,7 +143,7 @@ CASES: Final[dict[str, Callable[[int], Case]]] = {
 }
 
 
-def dataclass_with_layers(config: ModelConfig, layers: int) -> ModelConfig:
+def with_layers(config: ModelConfig, layers: int) -> ModelConfig:
     """Return the configuration, with another number of layers unless it is 0."""
     return ModelConfig(**{**vars(config), "layers": layers or config.layers})
 

@@ -113,8 +113,8 @@ def save_gguf(
 class _Reader(GGUFReader):
     """A reader whose many small views of the file are plain arrays, which are made far quicker."""
 
-    @property
-    def data(self) -> NDArray[np.uint8]:  # type: ignore[override]
+    @property  # type: ignore[override]
+    def data(self) -> NDArray[np.uint8]:
         return self._data
 
     @data.setter

@@ -76,21 +76,15 @@ class _Adapted(torch.autograd.Function):
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, *pairs = ctx.saved_tensors
         d_x = d_y @ weight if ctx.needs_input_grad[0] else None
-        # Thin products are quick where the thin side is the rows: [r, T] by [T, out].
-        parts = [
-            (a, b, scale, d_part)
-            for a, b, scale, d_part in zip(
-                pairs[::2], pairs[1::2], ctx.scales, torch.split(d_y, ctx.outs, 1), strict=True
-            )
-            if a is not None
-        ]
-        ranks = [len(a) for a, *_ in parts]
-        inner = torch.cat([a * scale for a, _, scale, _ in parts]) @ x.T
-        d_inner = torch.cat([b.T @ d_part.T for _, b, _, d_part in parts])
-        d_a = torch.split(d_inner @ x, ranks)
-        d_b = [i @ part[3] for i, part in zip(torch.split(inner, ranks), parts, strict=True)]
-        found = iter([(a * part[2], b.T) for a, b, part in zip(d_a, d_b, parts, strict=True)])
-        gradients: list[Tensor | None] = []
-        for a in pairs[::2]:
-            gradients += (None, None) if a is None else next(found)
+        d_parts = torch.split(d_y, ctx.outs, 1)
+        adapted = [i for i, a in enumerate(pairs[::2]) if a is not None]
+        # A thin product is quick where its thin side is the rows: [r, T] by [T, out]. What all
+        # layers share is one product, as wide as their ranks together.
+        inner = torch.cat([pairs[2 * i] * ctx.scales[i] for i in adapted]) @ x.T
+        d_inner = torch.cat([pairs[2 * i + 1].T * ctx.scales[i] @ d_parts[i].T for i in adapted])
+        ranks = [len(pairs[2 * i]) for i in adapted]
+        d_as, inners = torch.split(d_inner @ x, ranks), torch.split(inner, ranks)
+        gradients: list[Tensor | None] = [None] * len(pairs)
+        for i, d_a, own in zip(adapted, d_as, inners, strict=True):
+            gradients[2 * i : 2 * i + 2] = d_a, (own @ d_parts[i]).T
         return d_x, None, None, None, *gradients
