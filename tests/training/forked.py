@@ -14,12 +14,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from tiny import TinySource, tiny_plan
 
+from madang.model.transformer import Transformer
 from madang.training.batch import TrainingBatch
 from madang.training.metrics import read_metrics
 from madang.training.run import resume, train
@@ -82,7 +85,34 @@ def agree(folder: Path) -> dict[str, Any]:
             plan = tiny_plan(steps=steps, precision=precision, matrix_rate=0.01)
             ranks(size, lambda plan=plan, run=run: train(plan, TinySource(), run))
             found[run.name] = losses(run)
+    for size in (1, 2):
+        run = folder / f"adapters-{size}"
+        ranks(size, lambda run=run: train_adapters(run))
+        found[run.name] = losses(run)
     return found
+
+
+def train_adapters(run: Path) -> None:
+    """Train adapters on a base that is drawn, with weighted targets."""
+    plan = tiny_plan(method="lora", base="drawn", precision="float64", matrix_rate=0.01)
+    base = Transformer(plan.model_config())
+    base.initialise(3)
+    with torch.no_grad():
+        for one in base.parameters():
+            one.normal_(0, 0.1, generator=torch.Generator().manual_seed(1))
+    train(plan, Weighted(TinySource()), run, model=base)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A source whose targets do not count alike."""
+
+    source: TinySource
+
+    def batch(self, step: int) -> TrainingBatch:
+        batch = self.source.batch(step)
+        weights = np.linspace(0.5, 1.5, batch.positions).astype(np.float32)
+        return replace(batch, weights=weights)
 
 
 def change(folder: Path) -> dict[str, Any]:

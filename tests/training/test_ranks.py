@@ -31,6 +31,7 @@ def test_ranks_agree(tmp_path: Path) -> None:
     for ranks in (2, 4):
         assert losses[f"float64-{ranks}"] == pytest.approx(losses["float64-1"], rel=0, abs=1e-7)
         assert losses[f"float32-{ranks}"] == pytest.approx(losses["float32-1"], rel=0, abs=1e-5)
+    assert losses["adapters-2"] == pytest.approx(losses["adapters-1"], rel=0, abs=1e-7)
     assert len(losses["float64-1"]) == 50
     assert losses["float64-1"][-1] < 1.5
 

@@ -20,8 +20,9 @@ EPOCHS: Final = 4
 "Scaling Data-Constrained Language Models", arXiv:2305.16264)."""
 MOST_PASSES: Final = 20
 """Passes over the posts after which a run ends, whatever the time: it would learn them by heart."""
-TOKENS_A_PARAMETER: Final = 3.0
-"""Trained tokens for each weight that a token is multiplied with, where the posts allow it."""
+TOKENS_A_PARAMETER: Final = 9.0
+"""Trained tokens for each weight that a token is multiplied with, where time and posts allow it;
+fewer than with AdamW (about 20: Hoffmann et al., 2022, arXiv:2203.15556), as Muon needs fewer."""
 BYTES_A_VOCABULARY_ENTRY: Final = 400
 """Bytes of posts for each entry of the vocabulary, at least: fewer, and many are hardly seen."""
 _DECAY_SHARE: Final = 0.6
@@ -169,7 +170,7 @@ class _Derivation:
 
     def _efficiency(self, width: int) -> float:
         """Return the share of the peak that a step reaches: narrow models move more memory."""
-        eager = 0.30 + 0.30 * min(1.0, width / 384)
+        eager = 0.22 + 0.36 * min(1.0, width / 384)
         return eager + (0.15 if self._get("compile") else 0.0)
 
     def _operations(self, width: int) -> float:
@@ -183,11 +184,7 @@ class _Derivation:
     # -- the model, from scratch -------------------------------------------------------------
 
     def _shape_from_scratch(self) -> None:
-        layers, heads = _LADDER[0]
-        for candidate in _LADDER:
-            if not self._fits(*candidate):
-                break
-            layers, heads = candidate
+        layers, heads = min(_LADDER, key=lambda one: self._unfitness(*one))
         width = self._put("width", 64 * heads, self._why_this_size(layers, heads))
         heads = self._put("heads", max(1, width // 64), "heads of 64, which every engine runs")
         self._put("key_value_heads", heads, "as many as heads: short posts need no smaller cache")
@@ -224,20 +221,20 @@ class _Derivation:
         nearest = min(_BYTES_A_TOKEN, key=lambda size: abs(math.log(size / vocabulary)))
         return self.facts.train_bytes / _BYTES_A_TOKEN[nearest]
 
-    def _fits(self, layers: int, heads: int) -> bool:
-        """Say whether the time is enough for a model of this shape, or the posts too few for less.
+    def _unfitness(self, layers: int, heads: int) -> float:
+        """Return how far a model of this shape is from TOKENS_A_PARAMETER in the time there is.
 
-        A model is large enough where each weight sees TOKENS_A_PARAMETER tokens in the time. Where
-        it would pass over the posts more than EPOCHS times, it may be larger, which makes better
-        use of each pass, up to a few weights for each token there is.
+        Where the time is enough for more than EPOCHS passes over the posts, a larger model uses
+        each pass better, up to EPOCHS weights for each token there is.
         """
         width = 64 * heads
         vocabulary = self._vocabulary(width)
         parameters = self._matmul_parameters(layers, width, vocabulary)
         tokens, there = self._tokens(layers, width, vocabulary), self._corpus_tokens(vocabulary)
+        fitting = tokens / TOKENS_A_PARAMETER
         if tokens > EPOCHS * there:
-            return parameters <= EPOCHS * there
-        return tokens >= TOKENS_A_PARAMETER * parameters
+            fitting = max(there, min(fitting, EPOCHS * there))
+        return abs(math.log(parameters / fitting))
 
     def _why_this_size(self, layers: int, heads: int) -> str:
         width = 64 * heads
@@ -262,10 +259,10 @@ class _Derivation:
             min(int(self._get("context")), 512 if scratch else 256),
             "threads are packed, so that a row is a matter of memory, not of their length",
         )
-        smallest, largest = (1024, 16384) if scratch else (512, 16384)
         tokens = min(tokens, MOST_PASSES * self._corpus_tokens(int(self._get("vocabulary"))))
-        wanted = tokens / 600 if scratch else tokens / 150
-        size = min(largest, max(smallest, 2 ** round(math.log2(max(1.0, wanted)))))
+        # A model that is far from its best learns from small steps; larger ones pay only later.
+        wanted = 1.1 * tokens**0.5 if scratch else tokens / 150
+        size = min(65536, max(512, 2 ** round(math.log2(max(1.0, wanted)))))
         rows = max(1, size // length)
         rows = -(-rows // self.ranks) * self.ranks
         rows = self._put(

@@ -97,11 +97,13 @@ class Deadline:
         than a step.
         """
         left = self.seconds - reserve - elapsed
+        possible = max(1, round(left / seconds_a_step)) if seconds_a_step > 0 else 1 << 30
         if not decays:
             decay = decay_from(step, self.share)
-            return decay if left <= (decay.last - step + 0.5) * seconds_a_step else None
+            if left > (decay.last - step + 0.5) * seconds_a_step:
+                return None
+            return Decay(step, step + min(decay.last - step, possible))
         planned = decays[-1].last - step
-        possible = max(1, round(left / seconds_a_step)) if seconds_a_step > 0 else planned
         off = abs(planned - possible) * seconds_a_step
         settled = step - decays[-1].start >= 3
         if planned < 2 or not settled or off <= max(self.tolerance * self.seconds, seconds_a_step):
