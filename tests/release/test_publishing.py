@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
 from madang.engines import EmbeddedEngine, Message, Sampling  # noqa: E402
+from madang.engines.gguf import read_gguf_metadata  # noqa: E402
 from madang.model.segments import Segments  # noqa: E402
 from madang.release import (  # noqa: E402
     FORMATS,
@@ -179,13 +181,32 @@ def turn_template(folder: Path) -> None:
 
 def change_gguf_merge(folder: Path) -> None:
     """Swap the two sides of the commonest pair, so that it is never joined."""
-    from gguf import GGUFReader
+    one, other = gguf_merges(folder)[0].encode().split(b" ")
+    change_bytes(folder / "model-f32.gguf", b"%s %s" % (one, other), b"%s %s" % (other, one))
 
-    path = folder / "model-f32.gguf"
-    field = GGUFReader(path).get_field("tokenizer.ggml.merges")
-    assert field is not None
-    one, other = field.contents()[0].encode().split(b" ")
-    change_bytes(path, b"%s %s" % (one, other), b"%s %s" % (other, one))
+
+def swap_gguf_merges(folder: Path) -> None:
+    """Swap two late merges that have nothing to do with each other and are equally long."""
+    merges = [merge.encode() for merge in gguf_merges(folder)][::-1]
+    one, other = next(
+        (a, b)
+        for a, b in combinations(merges, 2)
+        if len(a) == len(b) and not set(a.split()[0] + a.split()[1]) & set(b)
+    )
+    path, texts = folder / "model-f32.gguf", [_gguf_text(one), _gguf_text(other)]
+    change_bytes(path, texts[0], b"?" * len(texts[0]))
+    change_bytes(path, texts[1], texts[0])
+    change_bytes(path, b"?" * len(texts[0]), texts[1])
+
+
+def _gguf_text(text: bytes) -> bytes:
+    return len(text).to_bytes(8, "little") + text
+
+
+def gguf_merges(folder: Path) -> list[str]:
+    merges = read_gguf_metadata(folder / "model-f32.gguf")["tokenizer.ggml.merges"]
+    assert isinstance(merges, list)
+    return [str(merge) for merge in merges]
 
 
 def add_bos(folder: Path) -> None:
@@ -243,7 +264,8 @@ FAULTS: list[tuple[Format, str, Callable[[Path], None]]] = [
     ),
     ("safetensors", "safetensors/loads", lambda f: (f / "config.json").write_text("{}") and None),
     ("gguf-f32", "gguf-f32/log_probabilities", change_gguf_weight),
-    ("gguf-f32", "gguf-f32/tokenizer", change_gguf_merge),
+    ("gguf-f32", "gguf-f32/token_ids", change_gguf_merge),
+    ("gguf-f32", "gguf-f32/tokenizer", swap_gguf_merges),
     ("gguf-f32", "gguf-f32/token_ids", add_bos),
     (
         "gguf-f32",

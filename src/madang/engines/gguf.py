@@ -80,6 +80,23 @@ def read_gguf_header(path: Path) -> GgufHeader:
     Raises EngineError where the file cannot be read, is not GGUF, or is shorter than the tensors
     that its header promises.
     """
+    metadata = read_gguf_metadata(path)
+    architecture = metadata.get("general.architecture")
+    if not isinstance(architecture, str):
+        raise EngineError(
+            f"{path} is damaged or was not downloaded whole (the architecture is not stated); "
+            "download it again"
+        )
+    context = metadata.get(f"{architecture}.context_length")
+    return GgufHeader(
+        architecture=architecture,
+        context_length=context if isinstance(context, int) and context > 0 else None,
+        control_tokens=_control_tokens(metadata),
+    )
+
+
+def read_gguf_metadata(path: Path) -> dict[str, Value]:
+    """Return what the header of a model file states, by key; raises as `read_gguf_header` does."""
     try:
         with path.open("rb") as file:
             if file.read(4) != b"GGUF":
@@ -105,7 +122,7 @@ class _Header:
         self._data = data
         self._at = 4
 
-    def read(self) -> GgufHeader:
+    def read(self) -> dict[str, Value]:
         version = self._scalar(4)
         if version not in (2, 3):
             raise _DamagedError(f"version {version} of the format is not known")
@@ -116,16 +133,7 @@ class _Header:
             key = self._text()
             metadata[key] = self._value(int(self._scalar(4)))
         self._check_tensors(tensors, metadata.get("general.alignment", 32))
-
-        architecture = metadata.get("general.architecture")
-        if not isinstance(architecture, str):
-            raise _DamagedError("the architecture is not stated")
-        context = metadata.get(f"{architecture}.context_length")
-        return GgufHeader(
-            architecture=architecture,
-            context_length=context if isinstance(context, int) and context > 0 else None,
-            control_tokens=_control_tokens(metadata),
-        )
+        return metadata
 
     def _check_tensors(self, count: int, alignment: Value) -> None:
         if not isinstance(alignment, int) or alignment < 1:
