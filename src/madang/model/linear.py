@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from madang.model.pointwise import swiglu, swiglu_backward
+
 
 class Linear(nn.Module):
     """A weight `[out, in]`, and the adapter `scale · lora_b [out, r] · lora_a [r, in]` if any."""
@@ -55,6 +57,17 @@ def project(x: Tensor, layers: Sequence[Linear]) -> Tensor:
     return _Adapted.apply(x, weight, outs, scales, *flat)  # type: ignore[no-any-return,no-untyped-call]
 
 
+def project_gated(gate_up: Tensor, layer: Linear) -> Tensor:
+    """Return layer(silu(gate) · up), `[T, out]`; `gate_up` `[T, 2 · in]` holds them side by side.
+
+    What enters the layer, a quarter of a block's memory, is not kept but made again in backward.
+    """
+    if torch.compiler.is_compiling():
+        return layer(swiglu(gate_up))  # type: ignore[no-any-return]
+    weight = layer.weight if layer.lora_a is None else layer.merged()
+    return _Gated.apply(gate_up, weight, layer.scale, layer.lora_a, layer.lora_b)  # type: ignore[no-any-return,no-untyped-call]
+
+
 class _Adapted(torch.autograd.Function):
     """y = x · weightᵀ with the merged weight; gradients for x and for each pair (A, B)."""
 
@@ -76,15 +89,66 @@ class _Adapted(torch.autograd.Function):
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, *pairs = ctx.saved_tensors
         d_x = d_y @ weight if ctx.needs_input_grad[0] else None
-        d_parts = torch.split(d_y, ctx.outs, 1)
-        adapted = [i for i, a in enumerate(pairs[::2]) if a is not None]
-        # A thin product is quick where its thin side is the rows: [r, T] by [T, out]. What all
-        # layers share is one product, as wide as their ranks together.
-        inner = torch.cat([pairs[2 * i] * ctx.scales[i] for i in adapted]) @ x.T
-        d_inner = torch.cat([pairs[2 * i + 1].T * ctx.scales[i] @ d_parts[i].T for i in adapted])
-        ranks = [len(pairs[2 * i]) for i in adapted]
-        d_as, inners = torch.split(d_inner @ x, ranks), torch.split(inner, ranks)
-        gradients: list[Tensor | None] = [None] * len(pairs)
-        for i, d_a, own in zip(adapted, d_as, inners, strict=True):
-            gradients[2 * i : 2 * i + 2] = d_a, (own @ d_parts[i]).T
+        gradients = _adapter_gradients(x, torch.split(d_y, ctx.outs, 1), ctx.scales, pairs)
         return d_x, None, None, None, *gradients
+
+
+class _Gated(torch.autograd.Function):
+    """y = swiglu(gate_up) · weightᵀ; a weight that needs a gradient has no adapter."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        gate_up: Tensor,
+        weight: Tensor,
+        scale: float,
+        a: Tensor | None,
+        b: Tensor | None,
+    ) -> Tensor:
+        ctx.save_for_backward(gate_up, weight, a, b)
+        ctx.scale = scale
+        return swiglu(gate_up) @ weight.T
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
+        gate_up, weight, a, b = ctx.saved_tensors
+        gate, up = gate_up.chunk(2, -1)
+        silu = functional.silu(gate)
+        d_weight = d_a = d_b = None
+        if ctx.needs_input_grad[1] or a is not None:
+            x = silu * up
+            d_weight = d_y.T @ x if ctx.needs_input_grad[1] else None
+            d_a, d_b = _adapter_gradients(x, (d_y,), (ctx.scale,), (a, b))
+        d_gate_up = None
+        if ctx.needs_input_grad[0]:
+            d_gate_up = swiglu_backward(gate_up, silu, d_y @ weight)
+        return d_gate_up, d_weight, None, d_a, d_b
+
+
+def _adapter_gradients(
+    x: Tensor,
+    d_parts: Sequence[Tensor],
+    scales: Sequence[float],
+    pairs: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """Return the gradients of A, B, A, B, ... of layers on one input; none where there is none.
+
+    A thin product is quick where its thin side is the rows: `[r, T]` by `[T, out]`. What the layers
+    share is one product, as wide as their ranks together.
+    """
+    adapted = [
+        (i, a, b, scales[i], d_parts[i])
+        for i, (a, b) in enumerate(zip(pairs[::2], pairs[1::2], strict=True))
+        if a is not None and b is not None
+    ]
+    gradients: list[Tensor | None] = [None] * len(pairs)
+    if not adapted:
+        return gradients
+    ranks = [len(a) for _, a, *_ in adapted]
+    inner = torch.cat([a * scale for _, a, _, scale, _ in adapted]) @ x.T
+    d_inner = torch.cat([b.T * scale @ d_part.T for _, _, b, scale, d_part in adapted])
+    d_as, inners = torch.split(d_inner @ x, ranks), torch.split(inner, ranks)
+    for (i, *_, d_part), d_a, own in zip(adapted, d_as, inners, strict=True):
+        gradients[2 * i : 2 * i + 2] = d_a, (own @ d_part).T
+    return gradients

@@ -1,7 +1,7 @@
 """The operations of a block that are not matrix products.
 
-Each exists twice: as a formula, which the compiler turns into one pass over memory, and as a
-function with few passes and a backward of its own, which keeps little, for where none runs.
+A compiler is given the plain formula, which it turns into one pass over memory; without one they
+are written with few passes, and with backwards of their own that keep little.
 """
 
 from __future__ import annotations
@@ -75,26 +75,18 @@ def rotate_into(place: Tensor, x: Tensor, cos: Tensor, sin: Tensor) -> None:
 
 def swiglu(gate_up: Tensor) -> Tensor:
     """Return silu(gate) · up, where `gate_up` `[T, 2H]` holds them side by side."""
-    if torch.compiler.is_compiling():
-        gate, up = gate_up.chunk(2, -1)
-        return functional.silu(gate) * up
-    return _SwiGlu.apply(gate_up)  # type: ignore[no-any-return,no-untyped-call]
+    gate, up = gate_up.chunk(2, -1)
+    return functional.silu(gate).mul_(up)
 
 
-class _SwiGlu(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, gate_up: Tensor) -> Tensor:
-        ctx.save_for_backward(gate_up)
-        gate, up = gate_up.chunk(2, -1)
-        return functional.silu(gate).mul_(up)
+def swiglu_backward(gate_up: Tensor, silu: Tensor, d_y: Tensor) -> Tensor:
+    """Return the gradient of `gate_up` from that of swiglu; both other tensors are used up.
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, d_y: Tensor) -> Tensor:
-        gate_up: Tensor = ctx.saved_tensors[0]
-        gate, up = gate_up.chunk(2, -1)
-        d_gate_up = torch.empty_like(gate_up)
-        d_gate, d_up = d_gate_up.chunk(2, -1)
-        torch.mul(functional.silu(gate), d_y, out=d_up)
-        torch.ops.aten.silu_backward.grad_input(d_y * up, gate, grad_input=d_gate)
-        return d_gate_up
+    `silu` `[T, H]` is silu(gate), which the caller has at hand.
+    """
+    gate, up = gate_up.chunk(2, -1)
+    d_gate_up = torch.empty_like(gate_up)
+    d_gate, d_up = d_gate_up.chunk(2, -1)
+    torch.mul(silu, d_y, out=d_up)
+    torch.ops.aten.silu_backward.grad_input(d_y.mul_(up), gate, grad_input=d_gate)
+    return d_gate_up

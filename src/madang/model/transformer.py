@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from madang.model import cross_entropy
 from madang.model.attention import attend
-from madang.model.linear import Linear, project
-from madang.model.pointwise import rms_norm, rotary_table, swiglu
+from madang.model.linear import Linear, project, project_gated
+from madang.model.pointwise import rms_norm, rotary_table
 from madang.model.segments import Segments
 
 _EMBEDDING_STD: Final = 0.02
@@ -127,7 +127,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return `[T, width]` for `x` `[T, width]`."""
-        return self.down_proj(swiglu(project(x, (self.gate_proj, self.up_proj))))  # type: ignore[no-any-return]
+        return project_gated(project(x, (self.gate_proj, self.up_proj)), self.down_proj)
 
 
 class Block(nn.Module):
