@@ -57,6 +57,16 @@ class Check:
         kind = self.name.rpartition("/")[2]
         return kind == "top_1" or (kind == "mean_kl" and self.value <= ROUNDING * self.bound)
 
+    def sentence(self) -> str:
+        """Return what was found and what was promised, without a full stop."""
+        detail = f" ({self.detail})" if self.detail else ""
+        if self.name.endswith("/loads"):
+            return f"{self.name} {'holds' if self.ok else 'failed'}{detail}"
+        return (
+            f"{self.name} is {self.value:.6g} over {self.compared:,} compared, "
+            f"and must be {self.rule} {self.bound:g}{detail}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values, without its name; a value that is no number is null."""
         fields: dict[str, Any] = {

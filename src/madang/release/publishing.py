@@ -56,12 +56,7 @@ class ReleaseRefusedError(Exception):
     """
 
     def __init__(self, name: str, check: Check) -> None:
-        value = f"{check.value:.6g}"
-        super().__init__(
-            f"{name} is not published: {check.name} is {value} over {check.compared:,} compared, "
-            f"and must be {check.rule} {check.bound:g}"
-            + (f" ({check.detail})" * bool(check.detail))
-        )
+        super().__init__(f"{name} is not published: {check.sentence()}")
         self.check = check
 
 
