@@ -3,7 +3,8 @@
 python bench/curation.py [--runs 5] [--workers 2] [--peer .venv-bench-train/bin/python]
 
 Ours decides consent, language, spam, boilerplate and duplicates, redacts personal data, rebuilds
-threads, splits by time and writes; the peer looks for near duplicates and writes.
+threads, splits by time and writes; the peer looks for near duplicates and writes. Its own
+environment needs `datatrove[io,processing]`, `spacy` and `xxhash<4`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from itertools import pairwise
@@ -52,6 +54,10 @@ def main() -> None:
             ]
             for take in pair if run % 2 else reversed(pair):
                 take()
+            print(
+                f"{run + 1}: {ours[-1]['seconds']:.1f} s, {peers[-1]['seconds']:.1f} s",
+                file=sys.stderr,
+            )
     _report(texts, ours, peers, arguments)
 
 
