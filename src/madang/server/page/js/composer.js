@@ -71,7 +71,8 @@ export function composer(form, { onSend, onStop }) {
   changed();
 
   return {
-    focus: () => field.focus(),
+    // The field is always in view; going to it must not move what is being read.
+    focus: () => field.focus({ preventScroll: true }),
     setBusy(now) {
       const held = document.activeElement === (now ? send : stop);
       busy = now;
