@@ -27,8 +27,8 @@ def adapter_plan(base: Path, steps: int, objective: str, micro_rows: int) -> Pla
     """Return the plan of LoRA of rank 8 on every linear layer, batches of 4 x 512."""
     from dataclasses import asdict
 
+    from madang.model.compiling import has_compiler
     from madang.model.hugging_face import read_config
-    from madang.training.machine import has_compiler
     from madang.training.plan import Plan
 
     shape = asdict(read_config(base / "config.json"))
