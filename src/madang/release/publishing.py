@@ -238,26 +238,28 @@ def _taken(name: str, releases_folder: Path) -> ValueError:
 @contextlib.contextmanager
 def _unfinished(releases_folder: Path, name: str) -> Iterator[Path]:
     """Give a hidden folder that does not outlive this; remove those whose process is gone."""
-    for old in releases_folder.glob(".*.part"):
-        with _locked(old) as is_ours:
-            if is_ours:
-                shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{name[:64]}.", suffix=".part", dir=releases_folder))
-    folder.chmod(0o755)
-    with _locked(folder):
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.ExitStack() as stack:
+        # One at a time: a folder that is there and not locked yet would be taken for a leftover.
+        with _locked(releases_folder, wait=True):
+            for old in releases_folder.glob(".*.part"):
+                with _locked(old) as is_left_over:
+                    if is_left_over:
+                        shutil.rmtree(old, ignore_errors=True)
+            prefix = f".{name[:64]}."
+            folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".part", dir=releases_folder))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            stack.enter_context(_locked(folder))
+        folder.chmod(0o755)
+        yield folder
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
+def _locked(folder: Path, *, wait: bool = False) -> Iterator[bool]:
     """Lock a folder and say whether that was possible; the end of the process unlocks it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             yield False
         else:
