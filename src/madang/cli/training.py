@@ -170,7 +170,9 @@ def train_inspect(
 
 def pin_threads(threads: int | None) -> None:
     """Set what must stand in the environment before torch is imported."""
-    os.environ.setdefault("MKL_CBWR", "AVX2")
+    from madang.training.pinning import prepare_process
+
+    prepare_process()
     if threads is not None:
         os.environ.update({"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)})
 

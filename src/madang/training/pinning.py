@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from madang.training.plan import Plan
 
-
 BEFORE_TORCH: Final = {"MKL_CBWR": "AVX2", "OMP_WAIT_POLICY": "PASSIVE"}
 """What a process that trains needs in its environment before it imports torch.
 
