@@ -251,8 +251,9 @@ def _decided_by_first(prepare: Callable[[], Prepared]) -> Prepared:
 
 
 def _pin() -> None:
-    # MKL reads it once, when torch is imported; what sums in another order gives other bits.
-    os.environ.setdefault("MKL_CBWR", "AVX2")
+    from madang.training.pinning import prepare_process
+
+    prepare_process()
 
 
 def _plan_of(run: Path) -> Plan:
