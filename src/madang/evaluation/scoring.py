@@ -170,7 +170,8 @@ def _costs(model: Transformer, batch: Sequence[_Window]) -> Iterator[tuple[int, 
     inputs = torch.from_numpy(np.concatenate([window.inputs for window in batch])).to(device)
     targets = torch.from_numpy(np.concatenate([window.targets for window in batch])).to(device)
     segments = Segments.from_lengths(torch.tensor(lengths, dtype=torch.int32), device=device)
-    with torch.inference_mode():
+    # Not inference_mode: what a sharded model gathers here, its next step writes into.
+    with torch.no_grad():
         found = model.log_probabilities(inputs, segments, targets)
     costs = np.split(-found.double().cpu().numpy(), np.cumsum(lengths)[:-1])
     for window, cost in zip(batch, costs, strict=True):
