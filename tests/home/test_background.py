@@ -103,6 +103,10 @@ def test_killed_from_outside_it_fails_and_the_next_start_begins_anew(home: Home)
     os.kill(process.pid, signal.SIGKILL)
     assert soon(lambda: made.status.state == "failed", 10)
     assert home.model.speaks == speaks and not any(home.folder.releases.glob("*"))
+    made.close()
+    home._learner = None
+    made = learner(home)
+    assert soon(lambda: made.status.state == "learned"), "it is tried again at the next start"
 
 
 def checkpointed(home: Home) -> bool:

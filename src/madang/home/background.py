@@ -174,15 +174,19 @@ class BackgroundLearner:
         outcome = memory.outcome
         if outcome == "learned" and not (self._folder.releases / (memory.release or "")).is_dir():
             outcome = ""
-        if outcome in ("learned", "failed", "nothing"):
-            same = memory.last_seq == self._log.last_seq
-            # A model is made anew at the next start, not under the hands of those who talk to it.
-            if outcome != "nothing" and (same or self._status.state == outcome):
-                self._show_remembered(memory)
-                return False
-            if outcome == "nothing" and (same or time.monotonic() - tried < AGAIN_SECONDS):
-                self._show_remembered(memory)
-                return False
+        same = memory.last_seq == self._log.last_seq
+        # What was tried since the start is not tried again under the hands of those who talk; at
+        # the next start, new posts are learned from, and what failed for no fault of the posts is
+        # tried again.
+        here = self._status.state == outcome
+        settled = {
+            "learned": same or here,
+            "failed": here or (same and memory.release is not None),
+            "nothing": same or time.monotonic() - tried < AGAIN_SECONDS,
+        }
+        if settled.get(outcome, False):
+            self._show_remembered(memory)
+            return False
         return True
 
     def _learn(self) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from madang.home.folder import Folder
 from madang.home.purging import write_cursor
@@ -48,7 +49,10 @@ __all__ = [
     "Watcher",
 ]
 
-_NOBODY = Watcher()
+# How long other ranks wait for the first one to curate and tokenize.
+PREPARING: Final = timedelta(hours=12)
+_KEY: Final = "madang/prepared"
+_NOBODY: Final = Watcher()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,13 +245,21 @@ def is_first_rank() -> bool:
 
 
 def _decided_by_first(prepare: Callable[[], Prepared]) -> Prepared:
-    """Let the first rank prepare a run, and tell the others."""
+    """Let the first rank prepare a run, and tell the others by way of their rendezvous.
+
+    A process group would not do: the run opens one of its own, and two cannot share a store.
+    """
     if os.environ.get("WORLD_SIZE", "1") == "1":
         return prepare()
-    from madang.training.distributed import from_first, joined
+    from torch.distributed.rendezvous import rendezvous
 
-    with joined() as world:
-        return from_first(prepare() if world.first else None, world)  # type: ignore[no-any-return]
+    store, rank, _ = next(iter(rendezvous("env://")))
+    store.set_timeout(PREPARING)
+    if rank == 0:
+        prepared = prepare()
+        store.set(_KEY, prepared.to_json())
+        return prepared
+    return Prepared.from_json(store.get(_KEY).decode())
 
 
 def _pin() -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,6 +53,20 @@ class Prepared:
     name: str
     plan: Plan
     source: Source
+
+    def to_json(self) -> str:
+        """Return it as JSON, for ranks that did not prepare it."""
+        value = {"name": self.name, "plan": self.plan.to_json(), "source": asdict(self.source)}
+        return json.dumps(value)
+
+    @classmethod
+    def from_json(cls, text: str) -> Prepared:
+        """Read what `to_json` wrote."""
+        from madang.training.plan import Plan
+
+        value = json.loads(text)
+        plan = Plan.from_json(value["plan"])
+        return cls(value["name"], plan, Source(**value["source"]))
 
 
 @dataclass(slots=True)
