@@ -45,16 +45,11 @@ class Linear(nn.Module):
 
 def project(x: Tensor, layers: Sequence[Linear]) -> Tensor:
     """Return the outputs of all layers on `x` `[T, in]`, side by side: `[T, sum of outs]`."""
-    pairs = [(layer.lora_a, layer.lora_b) for layer in layers]
-    if all(a is None for a, _ in pairs):
+    if all(layer.lora_a is None for layer in layers):
         weights: list[Tensor] = [layer.weight for layer in layers]
         return functional.linear(x, weights[0] if len(weights) == 1 else torch.cat(weights))
-    merged = [layer.merged() for layer in layers]
-    weight = merged[0] if len(merged) == 1 else torch.cat(merged)
-    outs = [len(layer.weight) for layer in layers]
-    scales = [layer.scale for layer in layers]
-    flat = [p for pair in pairs for p in pair]
-    return _Adapted.apply(x, weight, outs, scales, *flat)  # type: ignore[no-any-return,no-untyped-call]
+    flat = [p for layer in layers for p in (layer.weight, layer.lora_a, layer.lora_b)]
+    return _Adapted.apply(x, [layer.scale for layer in layers], *flat)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def project_gated(gate_up: Tensor, layer: Linear) -> Tensor:
@@ -64,33 +59,25 @@ def project_gated(gate_up: Tensor, layer: Linear) -> Tensor:
     """
     if torch.compiler.is_compiling():
         return layer(swiglu(gate_up))  # type: ignore[no-any-return]
-    weight = layer.weight if layer.lora_a is None else layer.merged()
-    return _Gated.apply(gate_up, weight, layer.scale, layer.lora_a, layer.lora_b)  # type: ignore[no-any-return,no-untyped-call]
+    return _Gated.apply(gate_up, layer.scale, layer.weight, layer.lora_a, layer.lora_b)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _Adapted(torch.autograd.Function):
-    """y = x · weightᵀ with the merged weight; gradients for x and for each pair (A, B)."""
+    """Layers of which one at least has an adapter, given as W, A, B, W, A, B, ...; W is frozen."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        weight: Tensor,
-        outs: list[int],
-        scales: list[float],
-        *pairs: Tensor | None,
-    ) -> Tensor:
-        ctx.save_for_backward(x, weight, *pairs)
-        ctx.outs, ctx.scales = outs, scales
-        return x @ weight.T
+    def forward(ctx: Any, x: Tensor, scales: list[float], *flat: Tensor | None) -> Tensor:
+        ctx.save_for_backward(x, *flat)
+        ctx.scales = scales
+        return x @ _merged(flat, scales).T
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
-        x, weight, *pairs = ctx.saved_tensors
-        d_x = d_y @ weight if ctx.needs_input_grad[0] else None
-        gradients = _adapter_gradients(x, torch.split(d_y, ctx.outs, 1), ctx.scales, pairs)
-        return d_x, None, None, None, *gradients
+        x, *flat = ctx.saved_tensors
+        # Made again: kept, the sums would be the whole model's weights a second time.
+        d_x = d_y @ _merged(flat, ctx.scales) if ctx.needs_input_grad[0] else None
+        return d_x, None, *_adapter_gradients(x, d_y, ctx.scales, flat)
 
 
 class _Gated(torch.autograd.Function):
@@ -98,51 +85,63 @@ class _Gated(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        gate_up: Tensor,
-        weight: Tensor,
-        scale: float,
-        a: Tensor | None,
-        b: Tensor | None,
+        ctx: Any, gate_up: Tensor, scale: float, weight: Tensor, a: Tensor | None, b: Tensor | None
     ) -> Tensor:
         ctx.save_for_backward(gate_up, weight, a, b)
         ctx.scale = scale
-        return swiglu(gate_up) @ weight.T
+        return swiglu(gate_up) @ _merged((weight, a, b), (scale,)).T
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
-        gate_up, weight, a, b = ctx.saved_tensors
+        gate_up, *flat = ctx.saved_tensors
         gate, up = gate_up.chunk(2, -1)
         silu = functional.silu(gate)
-        d_weight = d_a = d_b = None
-        if ctx.needs_input_grad[1] or a is not None:
+        gradients: list[Tensor | None] = [None, None, None]
+        if any(ctx.needs_input_grad[2:]):
             x = silu * up
-            d_weight = d_y.T @ x if ctx.needs_input_grad[1] else None
-            d_a, d_b = _adapter_gradients(x, (d_y,), (ctx.scale,), (a, b))
+            gradients = _adapter_gradients(x, d_y, (ctx.scale,), flat)
+            if ctx.needs_input_grad[2]:
+                gradients[0] = d_y.T @ x
         d_gate_up = None
         if ctx.needs_input_grad[0]:
-            d_gate_up = swiglu_backward(gate_up, silu, d_y @ weight)
-        return d_gate_up, d_weight, None, d_a, d_b
+            d_gate_up = swiglu_backward(gate_up, silu, d_y @ _merged(flat, (ctx.scale,)))
+        return d_gate_up, None, *gradients
+
+
+def _merged(flat: Sequence[Tensor | None], scales: Sequence[float]) -> Tensor:
+    """Return W + scale · B · A of all layers, one below another; W itself if that is all."""
+    layers = list(zip(flat[::3], flat[1::3], flat[2::3], scales, strict=True))
+    first = flat[0]
+    assert first is not None
+    if len(layers) == 1 and flat[1] is None:
+        return first
+    outs = [len(weight) for weight, *_ in layers if weight is not None]
+    whole = first.new_empty(sum(outs), first.shape[1])
+    for part, (weight, a, b, scale) in zip(torch.split(whole, outs), layers, strict=True):
+        assert weight is not None
+        if a is None or b is None:
+            part.copy_(weight)
+        else:
+            torch.addmm(weight, b, a, alpha=scale, out=part)
+    return whole
 
 
 def _adapter_gradients(
-    x: Tensor,
-    d_parts: Sequence[Tensor],
-    scales: Sequence[float],
-    pairs: Sequence[Tensor | None],
+    x: Tensor, d_y: Tensor, scales: Sequence[float], flat: Sequence[Tensor | None]
 ) -> list[Tensor | None]:
-    """Return the gradients of A, B, A, B, ... of layers on one input; none where there is none.
+    """Return the gradients of A and B where there are any, in the order of `flat`.
 
     A thin product is quick where its thin side is the rows: `[r, T]` by `[T, out]`. What the layers
     share is one product, as wide as their ranks together.
     """
+    d_parts = torch.split(d_y, [len(weight) for weight in flat[::3] if weight is not None], 1)
     adapted = [
         (i, a, b, scales[i], d_parts[i])
-        for i, (a, b) in enumerate(zip(pairs[::2], pairs[1::2], strict=True))
+        for i, (a, b) in enumerate(zip(flat[1::3], flat[2::3], strict=True))
         if a is not None and b is not None
     ]
-    gradients: list[Tensor | None] = [None] * len(pairs)
+    gradients: list[Tensor | None] = [None] * len(flat)
     if not adapted:
         return gradients
     ranks = [len(a) for _, a, *_ in adapted]
@@ -150,5 +149,5 @@ def _adapter_gradients(
     d_inner = torch.cat([b.T * scale @ d_part.T for _, _, b, scale, d_part in adapted])
     d_as, inners = torch.split(d_inner @ x, ranks), torch.split(inner, ranks)
     for (i, *_, d_part), d_a, own in zip(adapted, d_as, inners, strict=True):
-        gradients[2 * i : 2 * i + 2] = d_a, (own @ d_part).T
+        gradients[3 * i + 1 : 3 * i + 3] = d_a, (own @ d_part).T
     return gradients

@@ -36,7 +36,7 @@ class _RmsNorm(torch.autograd.Function):
         x, weight, inverse = ctx.saved_tensors
         width = x.shape[-1]
         # The two sums that backward needs are products of one matrix with a vector each.
-        product = (d_y * x).view(-1, width)
+        product = (d_y * x).reshape(-1, width)
         d_weight = inverse.view(-1) @ product if ctx.needs_input_grad[1] else None
         d_x = None
         if ctx.needs_input_grad[0]:
