@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from typing import Any
 
@@ -63,7 +64,8 @@ def report(
         ("general", "WikiText-2, validation", 0.01),
     ):
         change = found[kind]
-        low, high = change["interval"]
+        # One document alone tells nothing of others.
+        low, high = change["interval"] or (-math.inf, math.inf)
         lines.append(
             [
                 name,

@@ -4,7 +4,8 @@
 
 What a person sees is timed: the whole command, from its start until it has left a release or said
 that it does not, in a home with all English posts from which nothing was made yet. So curation,
-tokenizer, plan, compilation, evaluation and release are all inside the minutes.
+tokenizer, plan, compilation, evaluation and release are all inside the minutes. With `--curated`
+the posts were curated before, as in a home that has learned already.
 """
 
 from __future__ import annotations
@@ -21,11 +22,12 @@ def main() -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, nargs="+", default=[1.0, 5.0, 20.0])
+    parser.add_argument("--curated", action="store_true")
     chosen = parser.parse_args()
     need(ENGLISH)
     lines = []
     for minutes in chosen.minutes:
-        home = fresh_home("dial")
+        home = fresh_home("dial", curated=chosen.curated)
         began = time.monotonic()
         run = madang_train(home, "--from", "scratch", "--minutes", f"{minutes:g}")
         seconds = time.monotonic() - began

@@ -14,18 +14,23 @@ from train_measuring import ENGLISH, OURS, WORK, fresh
 def english_home() -> Path:
     """Return a home with all English posts, consent to train given, curated already."""
     home = WORK / "home-en"
-    fresh(OURS, "train_ours_scratch.py", "curate", str(ENGLISH), str(home))
+    if not (home / "complete").exists():
+        fresh(OURS, "train_ours_scratch.py", "curate", str(ENGLISH), str(home))
+        (home / "complete").touch()
     return home
 
 
-def fresh_home(name: str) -> Path:
-    """Return a home with the same posts, from which nothing has been made yet."""
+def fresh_home(name: str, *, curated: bool = False) -> Path:
+    """Return a home with the same posts, from which nothing has been made, or only the corpus."""
     source = english_home()
     home = WORK / f"home-{name}"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(parents=True)
     for path in source.glob("posts.db*"):
         shutil.copy2(path, home)
+    if curated:
+        leave_out = shutil.ignore_patterns("tokens-*")
+        shutil.copytree(source / "corpus", home / "corpus", ignore=leave_out)
     return home
 
 
