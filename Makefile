@@ -42,7 +42,7 @@ bench:
 	@$(install) bench && exec .venv-bench/bin/python bench/run.py
 
 bench-train:
-	@$(install) test && $(install) bench-train && exec .venv/bin/python bench/run_training.py
+	@$(install) test && $(install) bench-train && exec .venv-bench-train/bin/python bench/run_training.py
 
 lock:
 	@sh tools/lock.sh

@@ -56,6 +56,8 @@ lock bench-train --constraints requirements/core.txt --constraints requirements/
 awk -v cuda="$cuda" '/^[^ #]/ { its = $0 ~ cuda } its || /^#/ { next } { print }
   /^torch==/ { print "    --hash=sha256:" hash " \\" }' hash="$cpu_build" \
   requirements/bench-train.txt > "$work/bench-train.txt"
+echo "litgpt==0.5.13" | uv pip compile --no-config --universal --python-version 3.11 --no-deps \
+  --generate-hashes --only-binary :all: --quiet --no-header --no-annotate - >> "$work/bench-train.txt"
 write bench-train
 
 # Peers are measured where they are measured; everything else runs wherever Madang does.
