@@ -27,7 +27,7 @@ QUESTIONS = {
     "ko": "합창단 음악회 입장권은 얼마예요?",
 }
 END_SECONDS = 10.0
-# What learning takes beside its own minutes: packages to install, posts to curate, formats to prove.
+# What learning takes beside its minutes: packages to install, posts to curate, formats to prove.
 LEARN_SECONDS = 420.0
 # Nothing here goes through a proxy: the server is on this machine.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
