@@ -1,5 +1,6 @@
 """The transformer, its adapters and its file formats."""
 
+from madang.model.compiling import compile_blocks
 from madang.model.gguf_files import load_gguf, save_gguf
 from madang.model.hugging_face import load_hugging_face, save_hugging_face
 from madang.model.lora import (
@@ -22,6 +23,7 @@ __all__ = [
     "Segments",
     "Transformer",
     "add_lora",
+    "compile_blocks",
     "has_lora",
     "load_adapter",
     "load_gguf",
