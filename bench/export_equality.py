@@ -180,7 +180,7 @@ def ask(case: Case, format: Format, folder: Path, wanted: Expected) -> Found:
     if format == "adapter":
         assert case.base is not None and not has_lora(case.base)
         load_adapter(case.base, folder / ADAPTER)
-        theirs = log_probabilities(case.base.eval(), prompts)
+        theirs = log_probabilities(case.base.double().eval(), prompts)
         return Found("–", "–", theirs, theirs.argmax(axis=1), everywhere)
     loaded = Loaded(folder)
     theirs = loaded.log_probabilities(prompts)

@@ -178,7 +178,7 @@ def _prove_adapter(
     folder: Path, wanted: Expected, base: Callable[[], Transformer]
 ) -> Iterator[Check]:
     try:
-        model = base().float().eval()
+        model = base().double().eval()
         load_adapter(model, folder / ADAPTER)
     except (ValueError, OSError) as error:
         yield checks.not_loaded("adapter/loads", str(error))
