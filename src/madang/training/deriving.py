@@ -260,9 +260,9 @@ class _Derivation:
             "threads are packed, so that a row is a matter of memory, not of their length",
         )
         tokens = min(tokens, MOST_PASSES * self._corpus_tokens(int(self._get("vocabulary"))))
-        # A model that is far from its best learns from small steps; larger ones pay only later.
+        # Many small steps teach a young model more than few large ones, down to 1,024 tokens.
         wanted = 1.1 * tokens**0.5 if scratch else tokens / 150
-        size = min(65536, max(512, 2 ** round(math.log2(max(1.0, wanted)))))
+        size = min(65536, max(1024 if scratch else 512, 2 ** round(math.log2(max(1.0, wanted)))))
         rows = max(1, size // length)
         rows = -(-rows // self.ranks) * self.ranks
         rows = self._put(

@@ -38,6 +38,7 @@ _SAMPLE_SHARE: Final = 0.01
 _CHECKPOINT_SHARE: Final = 0.02
 _CHECKPOINT_SECONDS: Final = 20.0
 _TIMED_STEPS: Final = 30
+_UNTIMED_STEPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,10 @@ class Loop:
         deadline = Deadline(plan.minutes * 60, plan.decay_share)
         course = self.course
         reserve = plan.reserve_seconds + course.evaluation_seconds + course.checkpoint_seconds
+        # The first steps compile and warm up; they say nothing of the others.
+        left = plan.minutes * 60 - self._elapsed() - reserve
+        if len(self._pace.steps) < _UNTIMED_STEPS and left > 0:
+            return None
         return deadline.decide(
             step, self._elapsed(), self._pace.with_everything(), reserve, plan.decays
         )

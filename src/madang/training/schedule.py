@@ -93,8 +93,8 @@ class Deadline:
 
         `reserve` is how long the last evaluation and the last checkpoint will take. While the
         decay runs, its end is moved where the machine has become faster or slower, but only
-        where the run would otherwise miss its time by more than `tolerance`, and never by less
-        than a step.
+        where the run would otherwise miss its time by more than `tolerance` and a tenth of what is
+        left, never by less than a step, and more often only towards the end.
         """
         left = self.seconds - reserve - elapsed
         possible = max(1, round(left / seconds_a_step)) if seconds_a_step > 0 else 1 << 30
@@ -105,7 +105,11 @@ class Deadline:
             return Decay(step, step + min(decay.last - step, possible))
         planned = decays[-1].last - step
         off = abs(planned - possible) * seconds_a_step
-        settled = step - decays[-1].start >= 3
-        if planned < 2 or not settled or off <= max(self.tolerance * self.seconds, seconds_a_step):
+        settled = step - decays[-1].start >= max(3, planned // 10)
+        if (
+            planned < 2
+            or not settled
+            or off <= max(self.tolerance * self.seconds, 0.1 * left, seconds_a_step)
+        ):
             return None
         return Decay(step, step + possible)
