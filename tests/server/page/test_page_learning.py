@@ -139,6 +139,29 @@ def test_the_curve_grows_while_it_learns(
     expect(panel.locator("details")).to_have_attribute("open", "")
 
 
+@pytest.mark.parametrize(
+    ("lang", "names"),
+    [
+        ("en", ["posts as it reads them", "newest posts, never learned from"]),
+        ("ko", ["읽고 있는 글", "배우지 않은 가장 새 글"]),
+    ],
+)
+def test_what_it_was_measured_at_is_drawn_beside(
+    open_learning: OpenPage, learning: Served, learner: Watched, lang: str, names: list[str]
+) -> None:
+    run = write_run(learning.home.folder.runs / "one", steps=40)
+    with (run / "metrics.jsonl").open("a") as lines:
+        for seconds, bits in ((0.0, 2.9), (30.0, 2.4), (60.0, 2.2)):
+            found = {"future": bits, "general": 2.0}
+            lines.write(json.dumps({"step": 1, "seconds": seconds, "evaluation": found}) + "\n")
+    learner.status = LearningStatus("learning", 3.0, "train", run="one", seconds=61.0)
+    panel = open_learning(lang).page.locator("#learning")
+    expect(panel.locator("svg[role=img] .line")).to_have_count(2)
+    assert panel.locator(".legend li").all_inner_texts() == names
+    panel.locator("summary").click()
+    assert panel.locator("thead th").all_inner_texts()[1:] == names
+
+
 def _described(lang: str) -> Any:
     return re.compile({"en": r"2\.8 at first, 1\.85", "ko": r"처음 2\.8"}[lang])
 

@@ -1,7 +1,7 @@
 // Curves as inline SVG, with a table of the same figures for those who do not see them.
 
 import { element } from "./dom.js";
-import { label, message, number } from "./i18n.js";
+import { label, number } from "./i18n.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const WIDTH = 600;
@@ -22,6 +22,13 @@ export function pointsOf(curve) {
   return curve.points
     .filter((point) => Number.isFinite(point.bits_per_byte) && Number.isFinite(point.seconds))
     .map((point) => [point.seconds, point.bits_per_byte]);
+}
+
+/** What was measured on the newest posts on the way, as points. */
+export function measuredOf(curve) {
+  return curve.evaluations
+    .filter(({ future, seconds }) => Number.isFinite(future) && Number.isFinite(seconds))
+    .map(({ future, seconds }) => [seconds, future]);
 }
 
 /** The first and the last of some points, and the least and the greatest of each axis. */
@@ -47,8 +54,8 @@ export function path(points, { end, low, high }) {
 }
 
 /**
- * Draw curves of bits per byte over time into `root`: series are {name, points}. Each has its own
- * stroke, so that nobody needs to tell colours apart.
+ * Draw curves of bits per byte over time into `root`: series are {name, points}, or {say, points}
+ * where a message names them. Each has its own stroke, so that nobody needs to tell colours apart.
  */
 export function showCurves(root, series) {
   const key = JSON.stringify(series);
@@ -92,17 +99,18 @@ function describe(svg, series) {
   const first = rounded(points[0][1]);
   const last = rounded(points.at(-1)[1]);
   const values = { n: series.length, first, last, time: clock(points.at(-1)[0]) };
-  label(svg, "aria-label", series.length === 1 ? "curve.described" : "curve.compared", values);
+  const same = series.length === 1 || series.some((one) => one.say);
+  label(svg, "aria-label", same ? "curve.described" : "curve.compared", values);
 }
 
 function legend(series) {
   return element(
     "ul",
     { class: "legend" },
-    ...series.map(({ name }, index) => {
+    ...series.map(({ name, say }, index) => {
       const sample = made("svg", { viewBox: "0 0 32 8", "aria-hidden": "true" });
       sample.append(made("path", { class: `line line-${index + 1}`, d: "M0 4H32" }));
-      return element("li", {}, sample, element("bdi", {}, name));
+      return element("li", {}, sample, say ? element("span", { say }) : element("bdi", {}, name));
     }),
   );
 }
@@ -114,7 +122,7 @@ function table(series, open) {
     "tr",
     {},
     element("th", { scope: "col", say: "curve.time" }),
-    ...series.map(({ name }) => element("th", { scope: "col" }, name ?? message("curve.unit"))),
+    ...series.map(({ name, say }) => element("th", { scope: "col", say }, say ? null : name)),
   );
   const rows = times.map((time) =>
     element(

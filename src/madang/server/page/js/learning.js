@@ -1,7 +1,7 @@
 // How the community's own model learns: a sentence, its curve, and what came of it.
 
 import { fetchLearning } from "./api.js";
-import { clock, pointsOf, showCurves } from "./curve.js";
+import { clock, measuredOf, pointsOf, showCurves } from "./curve.js";
 import { say } from "./i18n.js";
 
 const OFTEN_MS = 2000;
@@ -48,7 +48,10 @@ export function learningPanel(root, { onSpeaks }) {
       bar.value = Math.min(bar.max, now.seconds ?? 0);
     }
     showFigures(figures, now);
-    showCurves(curve, [{ name: now.run, points: pointsOf(now.curve) }]);
+    showCurves(curve, [
+      { say: "curve.learned", points: pointsOf(now.curve) },
+      { say: "curve.newest", points: measuredOf(now.curve) },
+    ]);
   }
 
   document.addEventListener("visibilitychange", look);
