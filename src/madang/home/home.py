@@ -375,9 +375,11 @@ class Home:
         """Have the community's own model learn for `minutes`, at the lowest priority.
 
         It begins as soon as the packages for it are installed. Where its release passes its
-        checks, it takes over the conversation.
+        checks, it takes over the conversation, unless a model was named when the home was opened;
+        then it can be chosen.
         """
-        self.learn_with(BackgroundLearner(self.folder, self.log, minutes, take_over=self.switch))
+        take_over = self.switch if self.names.given is None else lambda release: None
+        self.learn_with(BackgroundLearner(self.folder, self.log, minutes, take_over=take_over))
 
     def learn_with(self, learner: BackgroundLearner) -> None:
         """Start a learner, which is closed with the home; one that is there already stays."""

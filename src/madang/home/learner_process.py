@@ -82,8 +82,9 @@ def _learn(settings: dict[str, Any], said: TextIO) -> None:
         tell("absent", detail=str(error))
     except NothingToLearnError as error:
         tell("nothing", detail=str(error))
-    except (ImportError, ValueError, OSError, RuntimeError, MemoryError) as error:
-        tell("failed", detail=f"{error}" or type(error).__name__)
+    except Exception as error:
+        # Whatever it was, the conversation goes on without it.
+        tell("failed", detail=str(error) or type(error).__name__)
     else:
         tell("report", report=report.to_dict())
 
