@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from madang.answer import Finished, Request, SentenceChecked, Turn
-from madang.cli import batch, runs, training
+from madang.cli import batch, consent, runs, training
 from madang.cli.options import HomeOption, JsonOption, ModelOption, open_home
 from madang.cli.output import (
     answer_lines,
@@ -44,8 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-consent_app = typer.Typer(help="What may be done with a post, and by whose word.")
-app.add_typer(consent_app, name="consent", no_args_is_help=True)
+app.add_typer(consent.app, name="consent", no_args_is_help=True)
 app.add_typer(training.app, name="train")
 app.add_typer(runs.runs_app, name="runs")
 app.add_typer(runs.corpus_app, name="corpus", no_args_is_help=True)
@@ -284,55 +283,6 @@ def forget(
             say("it was erased before" if outcome == "unchanged" else "erased")
 
 
-@consent_app.command("explain")
-def consent_explain(
-    post: Annotated[str, typer.Argument(help="The id of the post.")],
-    home: HomeOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Say of each purpose whether the post may be used for it, and which signal decided."""
-    with Home(home) as opened:
-        try:
-            decisions = opened.explain(post)
-        except KeyError:
-            raise ValueError(f"the home holds no post {post}") from None
-        if as_json:
-            print_json(
-                {
-                    "post": post,
-                    "purposes": {
-                        one.purpose: {"allowed": one.allowed, "because": one.because}
-                        for one in decisions
-                    },
-                }
-            )
-            return
-        for one in decisions:
-            typer.echo(f"{one.purpose:7} {'yes' if one.allowed else 'no':4} {one.because}")
-
-
-@consent_app.command("refuse")
-def consent_refuse(
-    author: Annotated[str, typer.Argument(help="Whose word it is.")],
-    purposes: Annotated[str, typer.Argument(help="train,ground,…")],
-    source: Annotated[str | None, typer.Option(help="Where the author writes.")] = None,
-    home: HomeOption = None,
-) -> None:
-    """Record that an author refuses purposes, for all their posts, past and future."""
-    _consent(home, author, purposes, source, allowed=False)
-
-
-@consent_app.command("allow")
-def consent_allow(
-    author: Annotated[str, typer.Argument(help="Whose word it is.")],
-    purposes: Annotated[str, typer.Argument(help="train,ground,…")],
-    source: Annotated[str | None, typer.Option(help="Where the author writes.")] = None,
-    home: HomeOption = None,
-) -> None:
-    """Record that an author no longer refuses purposes."""
-    _consent(home, author, purposes, source, allowed=True)
-
-
 @app.command()
 def rebuild(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Make the search index again from the log."""
@@ -419,14 +369,6 @@ def _serve(
         learn_minutes=learn_minutes,
         on_listening=on_listening,
     )
-
-
-def _consent(
-    home: Path | None, author: str, purposes: str, source: str | None, *, allowed: bool
-) -> None:
-    with Home(home) as opened:
-        outcome = opened.consent(author, batch.parse_purposes(purposes, allowed), source)
-        say("nothing changed" if outcome == "unchanged" else "recorded")
 
 
 def _run_batch(path: Path, out: Path | None, work: batch.Work, as_json: bool) -> None:

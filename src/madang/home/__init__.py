@@ -3,7 +3,7 @@
 from madang.home.answering import Steps
 from madang.home.brake import Brake, StoppedError
 from madang.home.folder import Folder, locate
-from madang.home.home import Home, Overview, SearchResult
+from madang.home.home import Home
 from madang.home.learning import (
     Learning,
     NothingToLearnError,
@@ -12,6 +12,7 @@ from madang.home.learning import (
     TrainOptions,
     Watcher,
 )
+from madang.home.results import Overview, SearchResult
 from madang.home.sample import ingest_sample, remove_sample, sample_folder
 from madang.posts.ingest import IngestReport
 

@@ -39,10 +39,10 @@ LOOK_SECONDS: Final = 5.0
 AGAIN_SECONDS: Final = 60.0
 
 # Nothing is compiled: in so short a run it would cost more than it brings. Where eight bits are too
-# coarse for the weights, that format is left out of the release, and sixteen serve.
+# coarse for the weights, that format is left out of the release, and the weights serve as they are.
 USUAL: Final[Mapping[str, Any]] = {
     "base": "smollm2",
-    "formats": ("safetensors", "gguf-f16", "gguf-q8_0"),
+    "formats": ("safetensors", "gguf-f32", "gguf-q8_0"),
     "overrides": {"compile": False},
 }
 

@@ -9,11 +9,11 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from madang.answer import Answer, Answerer, CommunityPosts, Finished, Request
 from madang.engines import Engine
@@ -25,6 +25,7 @@ from madang.home.following import Following
 from madang.home.learning import Learning
 from madang.home.named_models import NamedModels, write_speaking
 from madang.home.purging import purge_corpora
+from madang.home.results import Overview, SearchResult
 from madang.posts import (
     FILE_GRANT,
     Consent,
@@ -40,8 +41,7 @@ from madang.posts import (
 )
 from madang.posts.consent import parse_purposes
 from madang.posts.ingest import GivenGrant, IngestReport, Progress, ingest
-from madang.posts.post import format_time
-from madang.search import Filters, Hit, LexicalIndex, Order
+from madang.search import Filters, LexicalIndex, Order
 
 # Reading every page of the log takes about a second a gigabyte.
 CHECKED_AT_OPEN_BYTES: Final = 1 << 30
@@ -49,42 +49,6 @@ CHECKED_AT_OPEN_BYTES: Final = 1 << 30
 INDEX_WAIT_SECONDS: Final = 120.0
 
 _log = logging.getLogger("madang.home")
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """The hits of a search and how long it took, in milliseconds."""
-
-    hits: tuple[Hit, ...]
-    took_ms: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields of `search --json`."""
-        return {
-            "took_ms": round(self.took_ms, 3),
-            "hits": [
-                {
-                    "id": hit.post.id,
-                    "author": hit.post.author,
-                    "created_at": format_time(hit.post.created_at) if hit.post.created_at else None,
-                    "text": hit.post.text,
-                    "score": round(hit.score, 4),
-                    "highlights": [list(span) for span in hit.highlights],
-                    "url": hit.post.url,
-                }
-                for hit in self.hits
-            ],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """What a home holds."""
-
-    posts: int
-    authors: int
-    newest: datetime | None
-    sources: tuple[str, ...] = field(default=())
 
 
 class Home:
