@@ -30,8 +30,8 @@ TWEETQA: Final = SHARED / "qa" / "tweetqa-train.jsonl.gz"
 SHAKESPEARE: Final = SHARED / "text" / "tinyshakespeare" / "input.txt"
 WIKITEXT: Final = SHARED / "text" / "wikitext2" / "valid.txt"
 
-MKL_PINNED: Final = {"MKL_CBWR": "AVX2"}
-"""What plans pin MKL to, which must be in the environment before a process starts."""
+MKL_PINNED: Final = {"MKL_CBWR": "AVX2", "OMP_WAIT_POLICY": "PASSIVE"}
+"""What a run sets before torch is imported; `training/pinning.py` says why."""
 
 # Two-sided 95 % points of Student's t by degrees of freedom.
 _T95: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -28,7 +29,11 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 UNFINISHED: Final = "unfinished"
 LARGE: Final = "300 MB to download, or 3 GB where PyTorch comes for NVIDIA GPUs"
 
-# What pip says when it cannot reach the index, and what the person can do about each failure.
+NO_PACKAGE: Final = (
+    "there is no ready-made package for this system; Madang runs on Linux (glibc) and macOS, "
+    "x86-64 and ARM64, with Python 3.11 to 3.14."
+)
+# What pip says when something fails, and what the person can do about it.
 REMEDIES: Final = (
     (
         (
@@ -58,8 +63,7 @@ REMEDIES: Final = (
     ),
     (
         ("No matching distribution found", "is not a supported wheel"),
-        "there is no ready-made package for this system; Madang runs on Linux (glibc) and macOS, "
-        "x86-64 and ARM64, with Python 3.11 to 3.14.",
+        NO_PACKAGE,
     ),
 )
 
@@ -73,7 +77,8 @@ class Layer:
     """One call of pip: what it installs, the files that say so, and its arguments.
 
     What `optional` layers bring is missed by nobody who does not ask for it: one that was cut off
-    leaves the rest of the environment in use. `wanted` tells whether there is anything to install.
+    leaves the rest of the environment in use. A `spare` one is passed over where its package is
+    not to be had. `wanted` tells whether there is anything to install.
     """
 
     stamp: str
@@ -81,6 +86,7 @@ class Layer:
     made_from: tuple[str, ...]
     arguments: tuple[str, ...]
     optional: bool = False
+    spare: bool = False
     wanted: Callable[[Path], bool] = lambda folder: True
 
     @property
@@ -115,6 +121,22 @@ def has_cuda_build(folder: Path) -> bool:
     return any("\nRequires-Dist: nvidia" in path.read_text("utf-8") for path in metadata)
 
 
+def may_have_cpu_build(folder: Path) -> bool:
+    """Return whether the lock knows PyTorch's CPU build for this machine."""
+    return (sys.platform, platform.machine(), sys.version_info[:2]) == ("linux", "x86_64", (3, 11))
+
+
+# Most indexes have PyTorch for CUDA; the CPU build is a tenth as large, and pip takes it where
+# its settings lead to one. Once there, it is what the lock of training asks for.
+CPU_BUILD: Final = Layer(
+    "torch-cpu",
+    "PyTorch for the CPU, 190 MB to download, once",
+    ("requirements/torch-cpu.txt",),
+    locked("torch-cpu"),
+    optional=True,
+    spare=True,
+    wanted=may_have_cpu_build,
+)
 TRAINING: Final = Layer(
     "training",
     f"what training needs, {LARGE}, once",
@@ -155,10 +177,12 @@ class Environment:
 
 WANTED: Final = {
     "run": Environment(ROOT / ".venv", (PACKAGES, PROJECT)),
-    "train": Environment(ROOT / ".venv", (PACKAGES, PROJECT, TRAINING, CUDA)),
-    "test": Environment(ROOT / ".venv", (PACKAGES, PROJECT, TRAINING, CUDA, CLUSTER, TESTS)),
+    "train": Environment(ROOT / ".venv", (PACKAGES, PROJECT, CPU_BUILD, TRAINING, CUDA)),
+    "test": Environment(
+        ROOT / ".venv", (PACKAGES, PROJECT, CPU_BUILD, TRAINING, CUDA, CLUSTER, TESTS)
+    ),
     "bench": Environment(ROOT / ".venv-bench", (PACKAGES, PROJECT, PEERS)),
-    "bench-train": Environment(ROOT / ".venv-bench-train", (TRAINING_PEERS, CUDA)),
+    "bench-train": Environment(ROOT / ".venv-bench-train", (CPU_BUILD, TRAINING_PEERS, CUDA)),
 }
 
 
@@ -227,8 +251,10 @@ def install(layer: Layer, folder: Path) -> None:
         check=False,
     )
     if done.returncode:
-        unfinished.unlink()
-        raise InstallError(explain(done.stderr or done.stdout))
+        why = explain(done.stderr or done.stdout)
+        if why != NO_PACKAGE or not layer.spare:
+            unfinished.unlink()
+            raise InstallError(why)
     stamp(layer, folder).write_text(fingerprint(layer))
     unfinished.unlink()
 

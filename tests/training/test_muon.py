@@ -60,7 +60,7 @@ def test_steps_equal_a_float64_reference() -> None:
     shapes = {
         "block.a": (24, 16),
         "block.b": (24, 16),
-        "embed": (plan.vocabulary, 16),
+        "embed_tokens.weight": (plan.vocabulary, 16),
         "norm": (16,),
     }
     parameters = {
@@ -83,7 +83,7 @@ def test_steps_equal_a_float64_reference() -> None:
                 expected[name].mul_(1 - rate * plan.weight_decay)
                 expected[name].sub_(reference(ahead), alpha=rate)
             else:
-                rate = (plan.embedding_rate if name == "embed" else plan.vector_rate) * factor
+                rate = (plan.embedding_rate if name.startswith("embed") else plan.vector_rate) * factor
                 m.mul_(plan.beta1).add_(gradient, alpha=1 - plan.beta1)
                 squares[name].mul_(plan.beta2).add_(gradient**2, alpha=1 - plan.beta2)
                 mean = m / (1 - plan.beta1 ** (step + 1))
@@ -95,9 +95,11 @@ def test_steps_equal_a_float64_reference() -> None:
 
 
 def test_rules_go_by_shape() -> None:
-    assert role_of(torch.zeros(61, 64), 61) == "embedding"
-    assert role_of(torch.zeros(64, 128), 61) == "matrix"
-    assert role_of(torch.zeros(64), 61) == "vector"
+    assert role_of("embed_tokens.weight", torch.zeros(61, 64)) == "embedding"
+    assert role_of("lm_head.weight", torch.zeros(61, 64)) == "embedding"
+    # Also where a matrix of a block happens to be as tall as the vocabulary.
+    assert role_of("layers.0.mlp.up_proj.weight", torch.zeros(61, 64)) == "matrix"
+    assert role_of("norm.weight", torch.zeros(64)) == "vector"
 
 
 def test_clipping_takes_all_gradients_together() -> None:

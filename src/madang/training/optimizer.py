@@ -21,11 +21,11 @@ from madang.training.plan import Plan
 Role = Literal["matrix", "embedding", "vector"]
 
 
-def role_of(parameter: Tensor, vocabulary: int) -> Role:
+def role_of(name: str, parameter: Tensor) -> Role:
     """Return what a parameter is: a table of the vocabulary, a matrix, or a vector of gains."""
     if parameter.dim() < 2:
         return "vector"
-    return "embedding" if vocabulary in parameter.shape else "matrix"
+    return "embedding" if name.endswith(("embed_tokens.weight", "lm_head.weight")) else "matrix"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Optimizer:
         self._parameters = {name: value for name, value in parameters if value.requires_grad}
         self._plan = plan
         self._world = world or World()
-        roles = {name: role_of(p, plan.vocabulary) for name, p in self._parameters.items()}
+        roles = {name: role_of(name, p) for name, p in self._parameters.items()}
         by_muon = plan.matrix_optimizer == "muon" and plan.method == "full"
         self._muon: list[_Group] = []
         self._adamw: list[_Group] = []
