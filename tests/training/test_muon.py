@@ -83,7 +83,8 @@ def test_steps_equal_a_float64_reference() -> None:
                 expected[name].mul_(1 - rate * plan.weight_decay)
                 expected[name].sub_(reference(ahead), alpha=rate)
             else:
-                rate = (plan.embedding_rate if name.startswith("embed") else plan.vector_rate) * factor
+                table = name.startswith("embed")
+                rate = (plan.embedding_rate if table else plan.vector_rate) * factor
                 m.mul_(plan.beta1).add_(gradient, alpha=1 - plan.beta1)
                 squares[name].mul_(plan.beta2).add_(gradient**2, alpha=1 - plan.beta2)
                 mean = m / (1 - plan.beta1 ** (step + 1))
