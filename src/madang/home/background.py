@@ -38,11 +38,12 @@ LOOK_SECONDS: Final = 5.0
 # New posts alone do not make a model that found nothing to learn try again sooner than this.
 AGAIN_SECONDS: Final = 60.0
 
-# Nothing is compiled: in so short a run it would cost more than it brings. Where eight bits are too
-# coarse for the weights, that format is left out of the release, and the weights serve as they are.
+# Nothing is compiled: in so short a run it would cost more than it brings. Only what serves here is
+# exported; `madang release` writes the rest. Where eight bits are too coarse for the weights, that
+# format is left out, and the weights serve as they are.
 USUAL: Final[Mapping[str, Any]] = {
     "base": "smollm2",
-    "formats": ("safetensors", "gguf-f32", "gguf-q8_0"),
+    "formats": ("gguf-f32", "gguf-q8_0"),
     "overrides": {"compile": False},
 }
 

@@ -62,7 +62,7 @@ def open_base(path: Path) -> Base:
     if not (path / "model.safetensors").is_file():
         gguf = path / "model-f32.gguf"
         if gguf.is_file():
-            return Base(gguf, Tokenizer.load(path))
+            return Base(gguf, tokenizer_from_gguf(gguf))
         hint = "publish it first: `madang release`" if (path / "plan.json").exists() else ""
         raise ValueError(
             f"{path} holds no model.safetensors{'; it is a run, ' + hint if hint else ''}"
