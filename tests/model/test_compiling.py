@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from models import random_model, random_tokens
@@ -40,3 +42,7 @@ def test_without_a_compiler_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("CXX", raising=False)
     model = random_model()
     assert not compile_blocks(model)
+
+
+def test_a_path_with_a_blank_in_it_leaves_compiling_out() -> None:
+    assert not has_compiler(Path("/a folder/torch"))

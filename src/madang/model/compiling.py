@@ -8,14 +8,21 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 
 import torch
 
 from madang.model.transformer import Block, Transformer
 
 
-def has_compiler() -> bool:
-    """Return whether a C++ compiler is there for torch.compile to call."""
+def has_compiler(torch_folder: Path = Path(torch.__file__).parent) -> bool:
+    """Return whether a C++ compiler is there for torch.compile to call.
+
+    PyTorch names the folder where it is installed on the compiler's command line without quotes;
+    where that folder's path has a blank in it, every compilation fails.
+    """
+    if any(letter.isspace() for letter in str(torch_folder)):
+        return False
     named = os.environ.get("CXX")
     return any(shutil.which(name) for name in ([named] if named else ["g++", "clang++"]))
 
