@@ -42,7 +42,7 @@ def small_run(folder: Path, tokenizer: Tokenizer, **fields: Any) -> Path:
         "matrix_rate": 0.02,
         "embedding_rate": 0.01,
         "vector_rate": 0.01,
-        "mkl_cbwr": "",
+        "mkl_cbwr": "AVX2",
         "tokenizer": tokenizer.digest,
     }
     train(Plan(**(values | fields)), FixedSource(_batches(tokenizer, values["rows"])), folder)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from madang.training.files import sha256
+
 pytest.importorskip("torch")
 
 
@@ -47,4 +49,4 @@ def test_a_run_goes_on_with_another_number_of_ranks(tmp_path: Path) -> None:
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(tmp_path: Path) -> None:
     assert run("killed", tmp_path)["kills"] == 6
     one, other = (tmp_path / name / "weights.safetensors" for name in ("whole", "killed"))
-    assert one.read_bytes() == other.read_bytes()
+    assert sha256(one) == sha256(other)

@@ -32,7 +32,7 @@ def tiny_plan(**overrides: Any) -> Plan:
         "vector_rate": 0.01,
         "warm_up": 2,
         "threads": 1,
-        "mkl_cbwr": "",
+        "mkl_cbwr": "AVX2",
     }
     return Plan(**(values | overrides))
 

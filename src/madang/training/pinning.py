@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any, Final
 
 from madang.training.plan import Plan
@@ -17,7 +18,13 @@ where other programs want the cores too, a step of a small model then took ten t
 
 
 def prepare_process() -> None:
-    """Set what BEFORE_TORCH says and is not set yet; call it before torch is imported."""
+    """Set what BEFORE_TORCH says and is not set yet.
+
+    Once torch is there it is too late, and nothing is set: MKL may have chosen its instructions
+    already, and `pin` then says what to do.
+    """
+    if "torch" in sys.modules:
+        return
     for name, value in BEFORE_TORCH.items():
         os.environ.setdefault(name, value)
 
