@@ -266,3 +266,15 @@ def test_purging_reads_each_event_once(tmp_path: Path) -> None:
         home.log.append([Delete("town:4")])
         assert purge_corpora(home.folder, home.log) == 1
         assert purge_corpora(home.folder, home.log) == 0
+
+
+def test_a_vocabulary_larger_than_the_posts_support_is_said(tmp_path: Path) -> None:
+    notes: list[str] = []
+    with opened(tmp_path / "home") as home:
+        options = replace(OPTIONS, steps=1, overrides={**TINY, "vocabulary": 50_000})
+        report = home.learning.train(options, Watcher(note=notes.append))
+        plan = json.loads((home.folder.runs / report.run / "plan.json").read_text())
+    assert plan["vocabulary"] < 5000
+    assert "not the 50,000 asked for" in plan["reasons"]["vocabulary"]
+    (fertility,) = [one for one in notes if one.startswith("tokens a word: ")]
+    assert "Korean" in fertility or "English" in fertility

@@ -32,6 +32,7 @@ from madang.home.train_options import (
 )
 from madang.home.train_planning import Facts, derive, publishing_seconds
 from madang.home.train_sources import Source, examples_of
+from madang.home.train_vocabulary import fertility_sentence, with_vocabulary
 from madang.posts import Delete, PostLog
 from madang.posts.ingest import GivenGrant, ingest
 
@@ -112,8 +113,10 @@ class TrainingRun:
         self._stage("plan", name)
         plan = self._plan(self._facts(curated), base)
         tokenizer = base.tokenizer if base is not None else self._train_tokenizer(curated, plan)
-        if base is None and tokenizer.vocabulary_size != plan.vocabulary:
-            plan = replace(plan, vocabulary=tokenizer.vocabulary_size)
+        if base is None:
+            plan = with_vocabulary(plan, tokenizer.vocabulary_size)
+            if curated is not None:
+                self.watcher.note(fertility_sentence(tokenizer, curated))
         source = Source(data=None if curated is not None else options.data)
         if curated is not None:
             source = self._tokenize(curated, replayed, tokenizer, name)
