@@ -42,7 +42,11 @@ def main() -> None:
     take(SECTIONS, set(sys.argv[1:]))
 
 
-def take(commands: Sequence[tuple[str, tuple[str, ...]]], chosen: Set[str]) -> None:
+def take(
+    commands: Sequence[tuple[str, tuple[str, ...]]],
+    chosen: Set[str],
+    python: str = sys.executable,
+) -> None:
     """Run the commands whose script is chosen (all, where none is), each under its title.
 
     A section is written as soon as it is taken; the others are kept as they are.
@@ -53,7 +57,7 @@ def take(commands: Sequence[tuple[str, tuple[str, ...]]], chosen: Set[str]) -> N
     for title, command in commands:
         if not chosen or command[0] in chosen:
             print(f"{title} …", file=sys.stderr, flush=True)
-            sections[title] = _run(command)
+            sections[title] = _run(command, python)
             _write(sections, by_hand)
 
 
@@ -69,10 +73,10 @@ def _write(sections: dict[str, str], by_hand: str) -> None:
     RESULTS.write_text("\n".join(parts) + f"\n{BY_HAND}\n{by_hand}", "utf-8")
 
 
-def _run(command: tuple[str, ...]) -> str:
+def _run(command: tuple[str, ...], python: str) -> str:
     script = ROOT / "bench" / command[0]
     done = subprocess.run(
-        [sys.executable, str(script), *command[1:]],
+        [python, str(script), *command[1:]],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,

@@ -13,7 +13,13 @@ from __future__ import annotations
 import sys
 
 from run import take
+from train_measuring import OURS
 
+# What Madang's own environment runs; where a peer is beside it, the script calls the peer's.
+OWN: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("Curation, beside datatrove", ("curation.py",)),
+    ("Training: exports", ("export_equality.py",)),
+)
 SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Training: LoRA on posts, beside TRL", ("train_lora.py",)),
     ("Training: fine-tuning on answers, beside TRL", ("train_sft.py",)),
@@ -30,7 +36,10 @@ def main() -> None:
     words = sys.argv[1:]
     border = words.index("--") if "--" in words else len(words)
     options = words[border + 1 :]
-    take([(title, (*command, *options)) for title, command in SECTIONS], set(words[:border]))
+    chosen = set(words[:border])
+    for sections, python in ((OWN, str(OURS)), (SECTIONS, sys.executable)):
+        if not chosen or chosen & {command[0] for _, command in sections}:
+            take([(title, (*command, *options)) for title, command in sections], chosen, python)
 
 
 if __name__ == "__main__":
