@@ -61,6 +61,14 @@ def test_the_last_two_are_kept_and_those_that_were_asked_for(tmp_path: Path) -> 
     assert steps_saved(tmp_path) == [3, 6, 7]
 
 
+def test_a_state_that_lost_its_last_byte_is_damaged(tmp_path: Path) -> None:
+    save(tmp_path, 1, 1.0)
+    path = tmp_path / "step-00000001" / "state.json"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(CheckpointError):
+        open_checkpoint(path.parent)
+
+
 @settings(deadline=None, max_examples=30)
 @given(data=st.data())
 def test_any_damage_is_found(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:

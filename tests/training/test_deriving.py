@@ -125,3 +125,11 @@ def test_preferences_move_a_base_less_than_text(method: str) -> None:
     text = derived(10**6, 5, **SMOLLM2, method=method)
     preferences = derived(10**6, 5, **SMOLLM2, method=method, objective="dpo")
     assert preferences.matrix_rate == pytest.approx(text.matrix_rate / 10)
+
+
+def test_a_few_steps_are_not_worth_compiling() -> None:
+    with_compiler = machine(compiler=True)
+    facts = CorpusFacts(10**7, {"en": 10**7})
+    few, many = (derive_plan(with_compiler, facts, None, {}, steps=n) for n in (6, 5000))
+    assert (few.compile, many.compile) == (False, True)
+    assert "too much of so short a run" in few.reasons["compile"]

@@ -76,7 +76,8 @@ def save_checkpoint(
         if world.first:
             with said_plainly(target):
                 saved = {"step": step, **state, "world": world.size, "files": _seal(temporary)}
-                write_text(temporary / "state.json", json.dumps(saved, indent=2) + "\n")
+                # No line break at the end: whatever is cut off leaves no JSON behind.
+                write_text(temporary / "state.json", json.dumps(saved, indent=2))
                 sync(temporary)
                 shutil.rmtree(target, ignore_errors=True)
                 temporary.rename(target)

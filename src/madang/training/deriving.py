@@ -28,6 +28,7 @@ BYTES_A_VOCABULARY_ENTRY: Final = 400
 _DECAY_SHARE: Final = 0.6
 _OVERHEAD_SECONDS: Final = 4.0
 _COMPILING_SECONDS: Final = 25.0
+_STEPS_WORTH_COMPILING: Final = 1000
 _WORTH_COMPILING: Final = 240.0
 _BESIDE_SHARE: Final = 0.07
 _MICRO_TOKENS: Final = 4096
@@ -146,7 +147,10 @@ class _Derivation:
         self._put("threads", machine.threads, "every core this process may use")
         peak = machine.peak_flops
         self._put("peak_flops", peak, f"measured here: {peak / 1e9:.0f} GFLOP/s in matrix products")
-        compiling = machine.compiler and (self.seconds is None or self.seconds >= _WORTH_COMPILING)
+        # How long exact steps take nobody knows yet: a thousand are worth a minute of compiling.
+        steps = self.steps if self.steps is not None else _STEPS_WORTH_COMPILING
+        long = self.seconds >= _WORTH_COMPILING if self.seconds is not None else True
+        compiling = machine.compiler and long and steps >= _STEPS_WORTH_COMPILING
         self._put(
             "compile",
             compiling,
