@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,11 +73,22 @@ def fresh(
         # Scripts of peers/ share this file.
         "PYTHONPATH": str(ROOT / "bench"),
     }
+    words = [str(python), str(ROOT / "bench" / script), *arguments]
+    return last_object(words, log, os.environ | quiet | (env or {}))
+
+
+def last_object(
+    words: Sequence[str], log: Path, env: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Run a command, with standard error in a log; return the JSON object that it prints last.
+
+    Where it fails, the end of the log is shown.
+    """
     with log.open("w") as errors:
         done = subprocess.run(
-            [str(python), str(ROOT / "bench" / script), *arguments],
+            words,
             cwd=ROOT,
-            env=os.environ | quiet | (env or {}),
+            env=env,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
@@ -85,7 +96,7 @@ def fresh(
         )
     if done.returncode:
         end = "\n".join(log.read_text().splitlines()[-15:])
-        raise SystemExit(f"{script} {' '.join(arguments)} ended with {done.returncode}:\n{end}")
+        raise SystemExit(f"{' '.join(words)} ended with {done.returncode}:\n{end}")
     result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from train_measuring import ENGLISH, OURS, WORK, fresh
+from train_measuring import ENGLISH, OURS, WORK, fresh, last_object
 
 
 def english_home() -> Path:
@@ -44,17 +43,6 @@ def tokens_folder(home: Path, fingerprint: str) -> Path:
 
 def madang_train(home: Path, *options: str) -> dict[str, Any]:
     """Run `madang train --json`; return the object it ends with."""
-    log = WORK / "madang-train.log"
-    with log.open("w") as errors:
-        done = subprocess.run(
-            [str(OURS.with_name("madang")), "train", "--json", "--home", str(home), *options],
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            check=False,
-        )
-    if done.returncode:
-        end = "\n".join(log.read_text().splitlines()[-15:])
-        raise SystemExit(f"madang train {' '.join(options)} ended with {done.returncode}:\n{end}")
-    result: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return result
+    madang = str(OURS.with_name("madang"))
+    words = [madang, "train", "--json", "--home", str(home.absolute()), *options]
+    return last_object(words, WORK / "madang-train.log")

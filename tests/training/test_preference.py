@@ -24,7 +24,6 @@ from madang.training.preference import (
     PreferenceSource,
     assemble_pairs,
     encode_preferences,
-    fingerprint,
     preference_loss,
     reference_log_probabilities,
     sigmoid_loss,
@@ -182,14 +181,6 @@ def test_bad_pairs_name_their_line(tmp_path: Path) -> None:
         encoded(tmp_path, [ROWS[0], {"prompt": "a", "chosen": "c", "rejected": silent}])
     with pytest.raises(DataFileError, match="every pair is longer than 10 tokens"):
         encoded(tmp_path, length=10)
-
-
-def test_the_fingerprint_follows_ids_and_masks(tmp_path: Path) -> None:
-    pairs = encoded(tmp_path)
-    assert fingerprint(pairs) == fingerprint(encoded(tmp_path))
-    assert fingerprint(pairs) != fingerprint(pairs[:-1])
-    swapped = [Pair(one.line, one.rejected, one.chosen) for one in pairs]
-    assert fingerprint(pairs) != fingerprint(swapped)
 
 
 numbers = st.floats(-2000, 0, allow_nan=False)

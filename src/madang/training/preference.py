@@ -7,7 +7,6 @@ answer never changes, so it is computed once, before the first step, and kept.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -303,13 +302,3 @@ def encode_pair(preference: Preference, encode: Encode, *, end: int) -> Pair:
         first = trained_runs(answer.trained)[earlier][0]
         answers.append(untrain(answer, first))
     return Pair(preference.line, answers[0], answers[1])
-
-
-def fingerprint(pairs: Sequence[Pair]) -> str:
-    """Return a SHA-256 of the pairs' ids and masks, hexadecimal: what a kept reference is of."""
-    digest = hashlib.sha256()
-    for pair in pairs:
-        for answer in (pair.chosen, pair.rejected):
-            digest.update(len(answer.ids).to_bytes(8, "little"))
-            digest.update(answer.ids.tobytes() + answer.trained.tobytes())
-    return digest.hexdigest()
