@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from madang.model.product import times_transposed
+
 IGNORED: Final = -100
 """The target of a token that is not trained."""
 
@@ -73,14 +75,10 @@ def _sweep(
 ) -> Iterator[tuple[slice, Tensor, Tensor]]:
     """Yield, chunk by chunk, its place, log p(target) `[n]`, and the probabilities `[n, V]`.
 
-    The probabilities may be written to, and are overwritten by the next chunk's.
+    The probabilities may be written to.
     """
-    chunks = _chunks(len(targets), len(weight))
-    # One buffer for all chunks: fresh memory of this size costs as much as a pass over it.
-    buffer = hidden.new_empty(chunks[0].stop if chunks else 0, len(weight))
-    for part in chunks:
-        logits = torch.mm(hidden[part], weight.T, out=buffer[: part.stop - part.start])
-        log_p, p = _probabilities(logits, targets[part])
+    for part in _chunks(len(targets), len(weight)):
+        log_p, p = _probabilities(times_transposed(hidden[part], weight), targets[part])
         yield part, log_p, p
 
 
@@ -103,7 +101,7 @@ class _Summed(torch.autograd.Function):
                 continue
             d_logits = _less_target(p, targets[part])
             if d_hidden is not None:
-                torch.mm(d_logits, weight, out=d_hidden[part])
+                d_hidden[part] = times_transposed(d_logits, weight.T)
             if d_weight is not None:
                 d_weight.addmm_(d_logits.T, hidden[part])
         ctx.save_for_backward(d_hidden, d_weight)
@@ -130,7 +128,7 @@ class _PerToken(torch.autograd.Function):
         for part, log_p, p in _sweep(hidden, weight, targets):
             found[part] = log_p
             if d_hidden is not None:
-                torch.mm(_less_target(p, targets[part]), weight, out=d_hidden[part])
+                d_hidden[part] = times_transposed(_less_target(p, targets[part]), weight.T)
         ctx.save_for_backward(hidden, weight, targets, d_hidden)
         return found
 

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from madang.model.pointwise import swiglu, swiglu_backward
+from madang.model.product import times_transposed, transposed_times
 
 
 class Linear(nn.Module):
@@ -45,11 +46,11 @@ class Linear(nn.Module):
 
 def project(x: Tensor, layers: Sequence[Linear]) -> Tensor:
     """Return the outputs of all layers on `x` `[T, in]`, side by side: `[T, sum of outs]`."""
-    if all(layer.lora_a is None for layer in layers):
+    if torch.compiler.is_compiling() and all(layer.lora_a is None for layer in layers):
         weights: list[Tensor] = [layer.weight for layer in layers]
         return functional.linear(x, weights[0] if len(weights) == 1 else torch.cat(weights))
     flat = [p for layer in layers for p in (layer.weight, layer.lora_a, layer.lora_b)]
-    return _Adapted.apply(x, [layer.scale for layer in layers], *flat)  # type: ignore[no-any-return,no-untyped-call]
+    return _Projected.apply(x, [layer.scale for layer in layers], *flat)  # type: ignore[no-any-return,no-untyped-call]
 
 
 def project_gated(gate_up: Tensor, layer: Linear) -> Tensor:
@@ -62,22 +63,29 @@ def project_gated(gate_up: Tensor, layer: Linear) -> Tensor:
     return _Gated.apply(gate_up, layer.scale, layer.weight, layer.lora_a, layer.lora_b)  # type: ignore[no-any-return,no-untyped-call]
 
 
-class _Adapted(torch.autograd.Function):
-    """Layers of which one at least has an adapter, given as W, A, B, W, A, B, ...; W is frozen."""
+class _Projected(torch.autograd.Function):
+    """Layers given as W, A, B, W, A, B, ...; a weight that needs a gradient has no adapter."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scales: list[float], *flat: Tensor | None) -> Tensor:
         ctx.save_for_backward(x, *flat)
         ctx.scales = scales
-        return x @ _merged(flat, scales).T
+        return times_transposed(x, _merged(flat, scales))
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_y: Tensor) -> tuple[Tensor | None, ...]:
         x, *flat = ctx.saved_tensors
-        # Made again: kept, the sums would be the whole model's weights a second time.
-        d_x = d_y @ _merged(flat, ctx.scales) if ctx.needs_input_grad[0] else None
-        return d_x, None, *_adapter_gradients(x, d_y, ctx.scales, flat)
+        d_x = None
+        if ctx.needs_input_grad[0]:
+            # Made again: kept, the sums would be the whole model's weights a second time.
+            d_x = times_transposed(d_y, _merged(flat, ctx.scales).T)
+        gradients = _adapter_gradients(x, d_y, ctx.scales, flat)
+        if any(wanted := ctx.needs_input_grad[2::3]):
+            outs = [len(weight) for weight in flat[::3]]
+            d_weights = torch.split(transposed_times(d_y, x), outs)
+            gradients[::3] = [d if want else None for d, want in zip(d_weights, wanted, strict=True)]
+        return d_x, None, *gradients
 
 
 class _Gated(torch.autograd.Function):
@@ -89,7 +97,7 @@ class _Gated(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(gate_up, weight, a, b)
         ctx.scale = scale
-        return swiglu(gate_up) @ _merged((weight, a, b), (scale,)).T
+        return times_transposed(swiglu(gate_up), _merged((weight, a, b), (scale,)))
 
     @staticmethod
     @once_differentiable
@@ -102,10 +110,11 @@ class _Gated(torch.autograd.Function):
             x = silu * up
             gradients = _adapter_gradients(x, d_y, (ctx.scale,), flat)
             if ctx.needs_input_grad[2]:
-                gradients[0] = d_y.T @ x
+                gradients[0] = transposed_times(d_y, x)
         d_gate_up = None
         if ctx.needs_input_grad[0]:
-            d_gate_up = swiglu_backward(gate_up, silu, d_y @ _merged(flat, (ctx.scale,)))
+            d_x = times_transposed(d_y, _merged(flat, (ctx.scale,)).T)
+            d_gate_up = swiglu_backward(gate_up, silu, d_x)
         return d_gate_up, None, *gradients
 
 
@@ -145,9 +154,9 @@ def _adapter_gradients(
     if not adapted:
         return gradients
     ranks = [len(a) for _, a, *_ in adapted]
-    inner = torch.cat([a * scale for _, a, _, scale, _ in adapted]) @ x.T
-    d_inner = torch.cat([b.T * scale @ d_part.T for _, _, b, scale, d_part in adapted])
-    d_as, inners = torch.split(d_inner @ x, ranks), torch.split(inner, ranks)
+    inner = times_transposed(torch.cat([a * scale for _, a, _, scale, _ in adapted]), x)
+    d_inner = torch.cat([times_transposed(b.T * scale, d) for _, _, b, scale, d in adapted])
+    d_as, inners = torch.split(times_transposed(d_inner, x.T), ranks), torch.split(inner, ranks)
     for (i, *_, d_part), d_a, own in zip(adapted, d_as, inners, strict=True):
-        gradients[3 * i + 1 : 3 * i + 3] = d_a, (own @ d_part).T
+        gradients[3 * i + 1 : 3 * i + 3] = d_a, times_transposed(own, d_part.T).T
     return gradients
