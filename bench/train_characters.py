@@ -12,7 +12,7 @@ import argparse
 import statistics
 
 from measuring import machine, spread, table
-from train_measuring import MKL_PINNED, OURS, SHAKESPEARE, fresh, need, say, verdict
+from train_measuring import OURS, SHAKESPEARE, fresh, need, say, verdict
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     runs = []
     for seed in range(chosen.seeds):
         asked = (f"--minutes={chosen.minutes:g}", f"--seed={seed}", f"--given={chosen.given}")
-        runs.append(fresh(OURS, "train_ours_scratch.py", "characters", *asked, env=MKL_PINNED))
+        runs.append(fresh(OURS, "train_ours_scratch.py", "characters", *asked))
         say(f"characters {seed + 1}/{chosen.seeds}", runs[-1])
     nats = [run["nats"] for run in runs]
     line = [

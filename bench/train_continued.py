@@ -16,7 +16,7 @@ import time
 from typing import Any
 
 from measuring import machine, table
-from train_measuring import ENGLISH, MKL_PINNED, OURS, WIKITEXT, fresh, need, say, verdict
+from train_measuring import ENGLISH, OURS, WIKITEXT, fresh, need, say, verdict
 from train_product import fresh_home, madang_train, tokens_folder
 
 
@@ -48,7 +48,6 @@ def main() -> None:
         str(tokens_folder(home, plan["corpus"])),
         "--evaluation-tokens",
         str(chosen.evaluation_tokens),
-        env=MKL_PINNED,
     )
     say("continued", found)
     print(report(chosen.minutes, seconds, run, plan, found))

@@ -15,7 +15,7 @@ import argparse
 import statistics
 
 from measuring import machine, spread, table
-from train_measuring import MKL_PINNED, OURS, PEERS, fresh, peers_packages, say, verdict
+from train_measuring import OURS, PEERS, fresh, peers_packages, say, verdict
 from train_preparing import sampled_posts, smollm2_folder
 
 WEIGHTS = 134_515_008 - 61 * 576
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5, help="of ours and of TRL packed")
     parser.add_argument("--unpacked-steps", type=int, default=16)
     parser.add_argument("--posts", type=int, default=POSTS)
-    parser.add_argument("--micro-rows", type=int, default=1, help="rows ours computes at a time")
+    parser.add_argument("--micro-rows", type=int, default=2, help="rows ours computes at a time")
     chosen = parser.parse_args()
     model, data = str(smollm2_folder()), str(sampled_posts(chosen.posts))
     trl, ours = "peers/trl_training.py", "train_ours.py"
@@ -45,7 +45,7 @@ def main() -> None:
             "packed": (PEERS, trl, model, data, "--steps", few, *seed, "--packed"),
         }
         for name, call in asked.items():
-            runs[name].append(fresh(*call, env=MKL_PINNED if name == "ours" else {}))
+            runs[name].append(fresh(*call))
             say(f"lora {turn + 1}/{chosen.repetitions} {name}", runs[name][-1])
     print(report(runs))
 

@@ -27,7 +27,6 @@ from typing import Any
 from measuring import machine, spread, table
 from train_measuring import (
     ENGLISH,
-    MKL_PINNED,
     OURS,
     PEERS,
     WORK,
@@ -86,9 +85,7 @@ class Contest:
     def ours(self, seed: int, part: float) -> Result:
         """Train by the plan for a part of the minutes."""
         asked = (f"--minutes={self.minutes * part:g}", f"--seed={seed}", f"--given={self.given}")
-        return self.kept.measure(
-            OURS, "train_ours_scratch.py", "minutes", self.home, *asked, env=MKL_PINNED
-        )
+        return self.kept.measure(OURS, "train_ours_scratch.py", "minutes", self.home, *asked)
 
     def peer(self, model: str, tokens: str, seed: int, setting: dict[str, float]) -> Result:
         """Train a peer for the minutes."""

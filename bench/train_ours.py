@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train_measuring import MKL_PINNED, THREADS, answer, json_lines, peak_flops, peak_memory
+from madang.training.pinning import BEFORE_TORCH, prepare_process
+from train_measuring import THREADS, answer, json_lines, peak_flops, peak_memory
 
 if TYPE_CHECKING:
     from madang.text.tokenizer import Tokenizer
@@ -27,7 +28,6 @@ def adapter_plan(base: Path, steps: int, objective: str, micro_rows: int) -> Pla
     """Return the plan of LoRA of rank 8 on every linear layer, batches of 4 x 512."""
     from dataclasses import asdict
 
-    from madang.model.compiling import has_compiler
     from madang.model.hugging_face import read_config
     from madang.training.plan import Plan
 
@@ -44,9 +44,8 @@ def adapter_plan(base: Path, steps: int, objective: str, micro_rows: int) -> Pla
         "matrix_rate": 2e-4,
         "embedding_rate": 2e-4,
         "vector_rate": 2e-4,
-        "compile": has_compiler(),
         "threads": THREADS,
-        "mkl_cbwr": MKL_PINNED["MKL_CBWR"],
+        "mkl_cbwr": BEFORE_TORCH["MKL_CBWR"],
     }
     return Plan(**values)
 
@@ -152,6 +151,7 @@ def _tokenizer(folder: Path) -> Tokenizer:
 
 def main() -> None:
     """Measure one thing."""
+    prepare_process()
     parser = argparse.ArgumentParser()
     what = parser.add_subparsers(dest="what", required=True)
     for name, function in (("lora", lora), ("sft", sft)):

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from madang.training.pinning import BEFORE_TORCH, prepare_process
 from train_measuring import (
-    MKL_PINNED,
     SHAKESPEARE,
     THREADS,
     WIKITEXT,
@@ -76,7 +76,7 @@ def share(chosen: argparse.Namespace) -> dict[str, Any]:
         vector_rate=0.003,
         compile=chosen.compile,
         threads=THREADS,
-        mkl_cbwr=MKL_PINNED["MKL_CBWR"],
+        mkl_cbwr=BEFORE_TORCH["MKL_CBWR"],
     )
     world = World()
     model = build_model(plan, world)
@@ -315,6 +315,7 @@ def wikitext_articles() -> list[Document]:
 
 def main() -> None:
     """Measure one thing."""
+    prepare_process()
     parser = argparse.ArgumentParser()
     what = parser.add_subparsers(dest="what", required=True)
     one = what.add_parser("share")

@@ -14,7 +14,7 @@ import argparse
 import statistics
 
 from measuring import machine, spread, table
-from train_measuring import MKL_PINNED, OURS, fresh, say, verdict
+from train_measuring import OURS, fresh, say, verdict
 from train_preparing import sampled_posts
 
 OPTIONS = ("width", "layers", "hidden", "vocabulary", "rows", "length", "micro-rows", "steps")
@@ -36,7 +36,7 @@ def main() -> None:
     for turn in range(chosen["repetitions"]):
         for name, of in runs.items():
             more = ["--compile"] if name == "compiled" else []
-            of.append(fresh(OURS, script, "share", data, *options, *more, env=MKL_PINNED))
+            of.append(fresh(OURS, script, "share", data, *options, *more))
             say(f"scratch {turn + 1}/{chosen['repetitions']} {name}", of[-1])
     print(report(runs, shape))
 

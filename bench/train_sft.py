@@ -15,7 +15,7 @@ import argparse
 import statistics
 
 from measuring import machine, spread, table
-from train_measuring import MKL_PINNED, OURS, PEERS, fresh, peers_packages, say, verdict
+from train_measuring import OURS, PEERS, fresh, peers_packages, say, verdict
 from train_preparing import smollm2_folder, tweetqa_conversations
 
 HEAD = 49_152 * 576
@@ -35,7 +35,7 @@ def main() -> None:
     ours, theirs = [], []
     for turn in range(chosen.repetitions):
         more = ("--micro-rows", str(chosen.micro_rows))
-        ours.append(fresh(OURS, "train_ours.py", "sft", model, data, *steps, *more, env=MKL_PINNED))
+        ours.append(fresh(OURS, "train_ours.py", "sft", model, data, *steps, *more))
         say(f"sft {turn + 1}/{chosen.repetitions} ours", ours[-1])
         more = ("--packed", "--answers", "--seed", str(turn))
         theirs.append(fresh(PEERS, trl, model, data, *steps, *more))

@@ -70,9 +70,9 @@ class _Largest(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         if isinstance(result, Tensor):
             self.elements = max(self.elements, result.numel())
-            if "mm" in str(func):
-                a, b = args[-2:]
-                self.products += 2 * a.shape[0] * a.shape[1] * b.shape[1]
+            if "mm" in str(func) or "linear" in str(func):
+                a = args[0]
+                self.products += 2 * a.shape[0] * a.shape[1] * result.shape[1]
         return result
 
 

@@ -133,3 +133,6 @@ def test_a_few_steps_are_not_worth_compiling() -> None:
     few, many = (derive_plan(with_compiler, facts, None, {}, steps=n) for n in (6, 5000))
     assert (few.compile, many.compile) == (False, True)
     assert "too much of so short a run" in few.reasons["compile"]
+    base = derive_plan(with_compiler, facts, None, dict(SMOLLM2), steps=5000)
+    assert not base.compile
+    assert "as quick without" in base.reasons["compile"]

@@ -368,7 +368,7 @@ def _is_worse(bits_per_byte: Mapping[str, Any]) -> bool:
 
 def _environment() -> dict[str, str]:
     # A thread that spins for work keeps a core from those who have some.
-    return {**os.environ, "OMP_WAIT_POLICY": "passive", "KMP_BLOCKTIME": "0"}
+    return {**os.environ, "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -84,7 +84,9 @@ class _Projected(torch.autograd.Function):
         if any(wanted := ctx.needs_input_grad[2::3]):
             outs = [len(weight) for weight in flat[::3]]
             d_weights = torch.split(transposed_times(d_y, x), outs)
-            gradients[::3] = [d if want else None for d, want in zip(d_weights, wanted, strict=True)]
+            gradients[::3] = [
+                d if want else None for d, want in zip(d_weights, wanted, strict=True)
+            ]
         return d_x, None, *gradients
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 
 _ONEDNN: Final[Any] = (
     torch.ops.mkldnn._linear_pointwise
-    if torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    if torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     else None
 )
 
@@ -25,7 +26,8 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
 
     Nothing is copied where `left` is contiguous.
     """
-    if _ONEDNN is None or left.device.type != "cpu" or left.dtype != torch.float32:
+    plain = torch.compiler.is_compiling() or left.device.type != "cpu"
+    if _ONEDNN is None or plain or left.dtype != torch.float32:
         return left @ right.T
     if not (right.is_contiguous() or right.T.is_contiguous()):
         return left @ right.T  # oneDNN's own kernel for it is a hundred times slower.
@@ -34,7 +36,7 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
 
 
 def transposed_times(left: Tensor, right: Tensor) -> Tensor:
-    """Return leftᵀ · right, `[m, n]`, for `left` `[t, m]` and `right` `[t, n]`, without gradient."""
+    """Return leftᵀ · right, `[m, n]`, for `left` `[t, m]` and `right` `[t, n]`; no gradient."""
     # The narrower one is copied to be contiguous.
     if left.shape[1] <= right.shape[1]:
         return times_transposed(left.T, right.T)

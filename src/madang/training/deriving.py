@@ -150,7 +150,10 @@ class _Derivation:
         # How long exact steps take nobody knows yet: a thousand are worth a minute of compiling.
         steps = self.steps if self.steps is not None else _STEPS_WORTH_COMPILING
         long = self.seconds >= _WORTH_COMPILING if self.seconds is not None else True
-        compiling = machine.compiler and long and steps >= _STEPS_WORTH_COMPILING
+        enough = long and steps >= _STEPS_WORTH_COMPILING
+        # What a base that is not narrow spends its time on is not quicker when compiled.
+        gains = machine.device != "cpu" or self.given.get("base") is None
+        compiling = machine.compiler and enough and gains
         self._put(
             "compile",
             compiling,
@@ -158,6 +161,8 @@ class _Derivation:
             if compiling
             else "no C++ compiler is there"
             if not machine.compiler
+            else "this model's kernels on a CPU are as quick without"
+            if not gains
             else "compiling would take too much of so short a run",
         )
         if self.minutes is not None:
@@ -174,8 +179,8 @@ class _Derivation:
 
     def _efficiency(self, width: int) -> float:
         """Return the share of the peak that a step reaches: narrow models move more memory."""
-        eager = 0.22 + 0.36 * min(1.0, width / 384)
-        return eager + (0.15 if self._get("compile") else 0.0)
+        eager = 0.36 + 0.38 * min(1.0, width / 512)
+        return eager + (0.05 if self._get("compile") else 0.0)
 
     def _operations(self, width: int) -> float:
         """Return the floating-point operations that the time allows; without one, 5 minutes'."""

@@ -60,16 +60,17 @@ def measure_machine(seconds: float = 1.0, *, threads: int | None = None) -> Mach
 
 
 def _peak(torch: Any, device: str, seconds: float) -> float:
+    from madang.model.product import times_transposed
+
     best = 0.0
     sizes = (1024, 2048, 512) if device == "cpu" else (4096, 8192, 2048)
     for size in sizes:
         left = torch.ones(size, size, device=device) / size
-        out = torch.empty_like(left)
         end = time.perf_counter() + seconds / len(sizes)
-        torch.mm(left, left, out=out)
+        times_transposed(left, left)
         while True:
             start = time.perf_counter()
-            torch.mm(left, left, out=out)
+            times_transposed(left, left)
             if device == "cuda":
                 torch.cuda.synchronize()
             now = time.perf_counter()
