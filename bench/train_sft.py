@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--micro-rows", type=int, default=1, help="rows ours computes at a time")
+    parser.add_argument("--micro-rows", type=int, default=4, help="rows ours computes at a time")
     chosen = parser.parse_args()
     model, data = str(smollm2_folder()), str(tweetqa_conversations())
     trl = "peers/trl_training.py"
