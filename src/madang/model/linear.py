@@ -48,7 +48,7 @@ def project(x: Tensor, layers: Sequence[Linear]) -> Tensor:
     """Return the outputs of all layers on `x` `[T, in]`, side by side: `[T, sum of outs]`."""
     if torch.compiler.is_compiling() and all(layer.lora_a is None for layer in layers):
         weights: list[Tensor] = [layer.weight for layer in layers]
-        return functional.linear(x, weights[0] if len(weights) == 1 else torch.cat(weights))
+        return times_transposed(x, weights[0] if len(weights) == 1 else torch.cat(weights))
     flat = [p for layer in layers for p in (layer.weight, layer.lora_a, layer.lora_b)]
     return _Projected.apply(x, [layer.scale for layer in layers], *flat)  # type: ignore[no-any-return,no-untyped-call]
 

@@ -22,17 +22,43 @@ _ONEDNN: Final[Any] = (
 
 
 def times_transposed(left: Tensor, right: Tensor) -> Tensor:
-    """Return left · rightᵀ, `[m, n]`, for `left` `[m, k]` and `right` `[n, k]`, without gradient.
+    """Return left · rightᵀ, `[m, n]`, for `left` `[m, k]` and `right` `[n, k]`.
 
-    Nothing is copied where `left` is contiguous.
+    Nothing is copied where `left` is contiguous. Differentiable only while it is compiled.
     """
-    plain = torch.compiler.is_compiling() or left.device.type != "cpu"
-    if _ONEDNN is None or plain or left.dtype != torch.float32:
+    if _ONEDNN is None or left.device.type != "cpu" or left.dtype != torch.float32:
         return left @ right.T
+    if torch.compiler.is_compiling():
+        return _opaque(left, right)
     if not (right.is_contiguous() or right.T.is_contiguous()):
         return left @ right.T  # oneDNN's own kernel for it is a hundred times slower.
     product: Tensor = _ONEDNN(left, right, None, "none", [], "")
     return product
+
+
+@torch.library.custom_op("madang::times_transposed", mutates_args=())
+def _opaque(left: Tensor, right: Tensor) -> Tensor:
+    """Multiply where the compiler does not look inside, since it would call MKL."""
+    return times_transposed(left, right)
+
+
+@_opaque.register_fake
+def _(left: Tensor, right: Tensor) -> Tensor:
+    return left.new_empty(len(left), len(right))
+
+
+def _keep(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _gradients(ctx: Any, d_product: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    left, right = ctx.saved_tensors
+    d_left = _opaque(d_product, right.T) if ctx.needs_input_grad[0] else None
+    d_right = transposed_times(d_product, left) if ctx.needs_input_grad[1] else None
+    return d_left, d_right
+
+
+_opaque.register_autograd(_gradients, setup_context=_keep)
 
 
 def transposed_times(left: Tensor, right: Tensor) -> Tensor:
