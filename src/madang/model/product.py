@@ -29,7 +29,8 @@ def times_transposed(left: Tensor, right: Tensor) -> Tensor:
     if _ONEDNN is None or left.device.type != "cpu" or left.dtype != torch.float32:
         return left @ right.T
     if torch.compiler.is_compiling():
-        return _opaque(left, right)
+        hidden: Tensor = _opaque(left, right)
+        return hidden
     if not (right.is_contiguous() or right.T.is_contiguous()):
         return left @ right.T  # oneDNN's own kernel for it is a hundred times slower.
     product: Tensor = _ONEDNN(left, right, None, "none", [], "")
