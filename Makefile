@@ -29,8 +29,9 @@ help:
 up:
 	@$(install) run && exec .venv/bin/madang up --port $(PORT) $(learn) $(if $(MODEL),--model '$(MODEL)') $(POSTS)
 
+# Two files at a time: much of a test's time is spent waiting for processes that it started.
 test:
-	@$(install) test && exec .venv/bin/python -m pytest
+	@$(install) test && exec .venv/bin/python -m pytest -n 2 --dist loadfile
 
 lint:
 	@$(install) test && .venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy
