@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from madang.model.product import times_transposed
+from madang.model.product import times_transposed, transposed_times
 
 IGNORED: Final = -100
 """The target of a token that is not trained."""
@@ -55,9 +55,12 @@ def _trained(hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor | 
 
 
 def _chunks(tokens: int, vocabulary: int) -> list[slice]:
-    """Divide tokens into nearly equal runs whose logits fit into _CHUNK_ELEMENTS."""
-    count = max(1, -(-tokens * vocabulary // _CHUNK_ELEMENTS))
-    size = max(1, -(-tokens // count))
+    """Divide tokens into runs whose logits fit into _CHUNK_ELEMENTS, all but the last of one size.
+
+    What one run leaves in memory, the next finds large enough; where sizes differ from batch to
+    batch, the system is asked for new pages, which takes longer than the product that fills them.
+    """
+    size = max(1, _CHUNK_ELEMENTS // vocabulary)
     return [slice(start, min(start + size, tokens)) for start in range(0, tokens, size)]
 
 
@@ -103,7 +106,7 @@ class _Summed(torch.autograd.Function):
             if d_hidden is not None:
                 d_hidden[part] = times_transposed(d_logits, weight.T)
             if d_weight is not None:
-                d_weight.addmm_(d_logits.T, hidden[part])
+                d_weight += transposed_times(d_logits, hidden[part])
         ctx.save_for_backward(d_hidden, d_weight)
         return -found.sum()
 
@@ -142,6 +145,6 @@ class _PerToken(torch.autograd.Function):
             d_weight = torch.zeros_like(weight)
             for part, _, p in _sweep(hidden, weight, targets):
                 d_logits = _less_target(p, targets[part])
-                d_weight.addmm_(d_logits.T, hidden[part] * -upstream[part, None])
+                d_weight += transposed_times(d_logits, hidden[part] * -upstream[part, None])
         d_hidden = None if d_hidden is None else d_hidden * -upstream[:, None]
         return d_hidden, d_weight, None, None

@@ -18,10 +18,9 @@ cores too, the usual 300,000 turns of it hold up a small model up to thirty time
 a tenth to a fifth where nobody else wants them.
 """
 
-# From glibc's malloc.h, and what they are set to, bytes.
-_M_TRIM_THRESHOLD: Final = -1
-_M_MMAP_THRESHOLD: Final = -3
-_KEPT_BYTES: Final = 1 << 30
+# From glibc's malloc.h, and what they are set to: nothing is trimmed, and what has less than a
+# gigabyte is not mapped by itself.
+_MALLOC: Final = {"M_TRIM_THRESHOLD": (-1, -1), "M_MMAP_THRESHOLD": (-3, 1 << 30)}
 
 
 def prepare_process() -> None:
@@ -45,8 +44,8 @@ def _keep_freed_memory() -> None:
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        for parameter in (_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD):
-            mallopt(parameter, _KEPT_BYTES)
+        for parameter, value in _MALLOC.values():
+            mallopt(parameter, value)
 
 
 def pin(plan: Plan) -> None:
