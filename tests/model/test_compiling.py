@@ -37,6 +37,26 @@ def test_loss_and_gradients_stay(adapters: bool) -> None:
             torch.testing.assert_close(theirs, ours, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not has_compiler(), reason="needs a C++ compiler")
+def test_texts_of_any_length_are_read_between_steps() -> None:
+    """An evaluation has far more lengths than torch compiles one function for."""
+    torch.compiler.reset()
+    counted = torch._dynamo.utils.counters["stats"]
+    counted.clear()
+    model = random_model()
+    assert compile_blocks(model)
+    tokens = random_tokens(32)
+    model(tokens, Segments.from_lengths([32]), tokens).backward()
+    assert counted["unique_graphs"] == 2
+    with torch.inference_mode():
+        for length in range(1, 32):
+            read = tokens[:length]
+            assert model(read, Segments.from_lengths([length]), read).isfinite()
+    model(tokens, Segments.from_lengths([32]), tokens).backward()
+    assert counted["unique_graphs"] == 2
+
+
 def test_without_a_compiler_nothing_changes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
