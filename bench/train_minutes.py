@@ -64,11 +64,11 @@ class Kept:
         else:
             path.write_text("", "utf-8")
 
-    def measure(self, python: Path, script: str, *asked: str, env: dict[str, str]) -> Result:
+    def measure(self, python: Path, script: str, *asked: str) -> Result:
         """Return what was measured before, or measure it and keep it."""
         key = " ".join((script, *asked))
         if key not in self._found:
-            self._found[key] = fresh(python, script, *asked, env=env)
+            self._found[key] = fresh(python, script, *asked)
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"asked": key, "result": self._found[key]}) + "\n")
             say(key, self._found[key])
@@ -91,7 +91,7 @@ class Contest:
         """Train a peer for the minutes."""
         options = [part for name, value in setting.items() for part in (f"--{name}", f"{value:g}")]
         asked = ("--minutes", f"{self.minutes:g}", "--seed", str(seed), *options)
-        return self.kept.measure(PEERS, "peers/by_the_clock.py", model, tokens, *asked, env={})
+        return self.kept.measure(PEERS, "peers/by_the_clock.py", model, tokens, *asked)
 
     def tune(
         self, model: str, tokens: str, best: dict[str, float], grids: Sequence[Grid]
