@@ -6,7 +6,7 @@ All train from scratch in float32 on two threads, compiled, for the minutes; the
 before the model is made until after its last step, compilation included. Then each says what the
 newest 2 % of the posts cost it, in bits a byte, by the same rule. The peers are tuned first, each
 try for the whole minutes on a seed of its own: the nanoGPT-shaped model's size, then its rate, then
-its batch, and litgpt's rate from there. Seeds are
+its batch, each for as long as a step up or down is better, and litgpt's rate from there. Seeds are
 paired; intervals are Student's t over the pairs. Ours also runs for parts of the minutes, so that
 the time it needs to reach the nanoGPT-shaped model's loss is read between runs that ended.
 
@@ -39,15 +39,18 @@ from train_measuring import (
 from train_product import english_home
 
 TUNING_SEED = 1000
-MIDDLE = {"layers": 6, "width": 256, "rate": 2e-3, "rows": 16}
-SIZES = [{"layers": layers, "width": width} for layers, width in ((4, 256), (6, 256), (6, 384))]
-RATES = [{"rate": rate} for rate in (1e-3, 2e-3, 4e-3)]
-ROWS = [{"rows": rows} for rows in (16, 8)]
-DIALS = (0.4, 2 / 3, 1.0)
+MIDDLE = {"layers": 4, "width": 256, "rate": 2e-3, "rows": 16}
+SIZES = [
+    {"layers": layers, "width": width}
+    for layers, width in ((2, 128), (3, 192), (4, 256), (6, 256), (6, 384), (8, 512))
+]
+RATES = [{"rate": rate} for rate in (2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2)]
+ROWS = [{"rows": rows} for rows in (1, 2, 4, 8, 16, 32, 64)]
+DIALS = (0.5, 1.0)
 """The parts of the minutes for which ours runs."""
 
 Result = dict[str, Any]
-Grid = Sequence[dict[str, float]]
+Scale = Sequence[dict[str, float]]
 
 
 class Kept:
@@ -94,9 +97,13 @@ class Contest:
         return self.kept.measure(PEERS, "peers/by_the_clock.py", model, tokens, *asked)
 
     def tune(
-        self, model: str, tokens: str, best: dict[str, float], grids: Sequence[Grid]
+        self, model: str, tokens: str, best: dict[str, float], scales: Sequence[Scale]
     ) -> tuple[dict[str, float], list[list[str]]]:
-        """Improve on a setting by one grid after another; return the best and every try."""
+        """Improve on a setting along one scale after another; return the best and every try.
+
+        On each scale the search goes on from where it stands for as long as the next step is
+        better, so that a scale's end is never taken for its best.
+        """
         tried: dict[tuple[float, ...], float] = {}
 
         def bits(setting: dict[str, float]) -> float:
@@ -105,8 +112,12 @@ class Contest:
                 tried[key] = self.peer(model, tokens, TUNING_SEED, setting)["bits_per_byte"]
             return tried[key]
 
-        for choices in grids:
-            best = min((best | choice for choice in choices), key=bits)
+        for scale in scales:
+            at = next(at for at, step in enumerate(scale) if best | step == best)
+            for way in (-1, 1):
+                while 0 <= at + way < len(scale) and bits(best | scale[at + way]) < bits(best):
+                    at += way
+                    best = best | scale[at]
         lines = [
             [model, f"{layers} x {width}", f"{rate:g}", f"{rows:g} x 256", f"{cost:.4f}"]
             for (layers, width, rate, rows), cost in tried.items()
@@ -149,9 +160,9 @@ def main() -> None:
     settings: dict[str, dict[str, float]] = {"nanogpt": MIDDLE, "litgpt": MIDDLE}
     if not chosen.untuned:
         # litgpt's model has nearly the same shape, so its search begins where the other's ends.
-        grids = {"nanogpt": (SIZES, RATES, ROWS), "litgpt": (RATES,)}
+        scales = {"nanogpt": (SIZES, RATES, ROWS), "litgpt": (RATES,)}
         best: dict[str, float] = MIDDLE
-        for model, its in grids.items():
+        for model, its in scales.items():
             best, lines = contest.tune(model, tokens[0], best, its)
             settings[model] = best
             tuning += lines

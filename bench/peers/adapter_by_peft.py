@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 
 def main(folder: Path) -> None:
     """Read, put together, ask, write."""
-    base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float32)
+    base = AutoModelForCausalLM.from_pretrained(folder / "base", dtype=torch.float64)
     model = PeftModel.from_pretrained(base, folder / "adapter").eval()
     prompts = np.load(folder / "prompts.npz")
     rows = []

@@ -58,6 +58,12 @@ class Reference:
     log_probabilities: NDArray[np.float32]
     whole: NDArray[np.bool_]
 
+    @property
+    def after_the_first(self) -> NDArray[np.bool_]:
+        """Whether more than a text's first token was read, bool [places]."""
+        found: NDArray[np.bool_] = np.concatenate([prompt.best for prompt in self.prompts]) > 1
+        return found
+
 
 def comparison_prompts(tokenizer: Tokenizer, *, vocabulary: int, context: int) -> list[Prompt]:
     """Return prompts of both languages, a conversation and a long text, none above the context.
