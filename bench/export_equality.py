@@ -222,14 +222,14 @@ def line(case: Case, format: Format, wanted: Expected, found: Found, by: str = "
     """Return a line of the table."""
     ours = wanted.reference.log_probabilities
     best = top_1("", ours, found.best, 0.0)
-    some, counted = ours[found.whole], wanted.reference.after_the_first[found.whole]
+    some = ours[found.whole]
     return [
         case.name,
         f"{format} {by}".strip(),
         found.ids,
         found.template,
         f"{difference('', some, found.theirs, 0.0).value:.1e}",
-        f"{mean_kl('', some, found.theirs, 0.0, counted).value:.1e}",
+        f"{mean_kl('', some, found.theirs, 0.0).value:.1e}",
         f"{best.value:.2%} of {best.compared}",
         f"{(ours.argmax(axis=1) == found.best).mean():.2%}",
         f"{len(some)} / {len(ours)}",

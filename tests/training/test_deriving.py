@@ -13,8 +13,8 @@ from madang.training.machine import Machine, measure_machine
 from madang.training.plan import Plan
 
 
-def machine(peak: float = 2e11, *, compiler: bool = False) -> Machine:
-    return Machine("two cores", "cpu", 2, peak, 2**34, compiler)
+def machine(peak: float = 2e11, narrow: float = 0.45, *, compiler: bool = False) -> Machine:
+    return Machine("two cores", "cpu", 2, peak, narrow * peak, 2**34, compiler)
 
 
 def derived(size: int, minutes: float | None, steps: int | None = None, **given: Any) -> Plan:
@@ -46,14 +46,15 @@ def size(plan: Plan) -> int:
     bytes_=st.integers(1, 10**10),
     minutes=st.floats(0.05, 10_000),
     peak=st.floats(1e9, 1e16),
+    narrow=st.floats(0.001, 1.2),
     compiler=st.booleans(),
     ranks=st.sampled_from([1, 2, 3, 8]),
 )
 def test_any_time_and_any_posts_give_a_plan(
-    bytes_: int, minutes: float, peak: float, compiler: bool, ranks: int
+    bytes_: int, minutes: float, peak: float, narrow: float, compiler: bool, ranks: int
 ) -> None:
     facts = CorpusFacts(bytes_, {"ko": bytes_})
-    plan = derive_plan(machine(peak, compiler=compiler), facts, minutes, {}, ranks=ranks)
+    plan = derive_plan(machine(peak, narrow, compiler=compiler), facts, minutes, {}, ranks=ranks)
     assert plan.width % 64 == 0
     assert plan.width == plan.heads * 64
     assert plan.micro_batches % ranks == 0
@@ -70,6 +71,13 @@ def test_more_time_gives_a_larger_model_and_larger_steps() -> None:
     assert size(plans[-1]) > 20 * size(plans[0])
     assert [one.vocabulary for one in plans] == sorted(one.vocabulary for one in plans)
     assert plans[0].tokens_a_step <= plans[-1].tokens_a_step
+
+
+def test_slow_memory_gives_a_smaller_model() -> None:
+    facts = CorpusFacts(10**9, {"en": 10**9})
+    plans = [derive_plan(machine(2e11, part), facts, 20, {}) for part in (0.02, 0.1, 0.3, 0.6)]
+    assert [size(one) for one in plans] == sorted(size(one) for one in plans)
+    assert size(plans[-1]) > 2 * size(plans[0])
 
 
 def test_few_posts_bound_vocabulary_and_passes() -> None:
@@ -116,6 +124,7 @@ def test_a_machine_is_measured() -> None:
     found = measure_machine(0.05, threads=1)
     assert found.threads == 1
     assert 1e8 < found.peak_flops < 1e15
+    assert 1e7 < found.narrow_flops < found.peak_flops
     assert found.memory_bytes > 2**28
     assert found.name
 

@@ -19,9 +19,7 @@ class Loaded:
     """A model and its tokenizer as `AutoModelForCausalLM` and `AutoTokenizer` load them.
 
     No code comes from the folder, and nothing from the network. The model reckons in float64, as
-    our reference does: SmolLM2 adds 20,000 to the state of a text's first token and takes it away
-    again ("massive activations", arXiv:2402.17762), so that float32 alone moves what it says there
-    by up to 5e-4, on one processor more than on another.
+    our reference does, so that what differs is the export.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from madang.training.machine import Machine
+from madang.training.machine import NARROW_WIDTH, Machine
 from madang.training.muon import multiply_adds
 from madang.training.plan import Plan
 
@@ -25,9 +25,12 @@ TOKENS_A_PARAMETER: Final = 9.0
 fewer than with AdamW (about 20: Hoffmann et al., 2022, arXiv:2203.15556), as Muon needs fewer."""
 BYTES_A_VOCABULARY_ENTRY: Final = 400
 """Bytes of posts for each entry of the vocabulary, at least: fewer, and many are hardly seen."""
+_WIDEST_SHARE: Final = 0.9
+"""The share of the peak that steps of ever wider models come near to."""
 _DECAY_SHARE: Final = 0.6
 _OVERHEAD_SECONDS: Final = 4.0
 _COMPILING_SECONDS: Final = 25.0
+_COMPILED_GAIN: Final = 1.1
 _STEPS_WORTH_COMPILING: Final = 1000
 _WORTH_COMPILING: Final = 240.0
 _BESIDE_SHARE: Final = 0.07
@@ -178,9 +181,15 @@ class _Derivation:
         return None if self.minutes is None or self.steps is not None else self.minutes * 60
 
     def _efficiency(self, width: int) -> float:
-        """Return the share of the peak that a step reaches: narrow models move more memory."""
-        eager = 0.36 + 0.38 * min(1.0, width / 512)
-        return eager + (0.05 if self._get("compile") else 0.0)
+        """Return the share of the peak that a step reaches.
+
+        The arithmetic of a step grows with the square of the width and what it moves through memory
+        with the width itself, so that the time lost to memory is a share that falls with it.
+        """
+        widest = 1 / _WIDEST_SHARE
+        lost = max(0.0, self.machine.peak_flops / self.machine.narrow_flops - widest)
+        plain = 1 / (widest + lost * NARROW_WIDTH / width)
+        return plain * (_COMPILED_GAIN if self._get("compile") else 1.0)
 
     def _operations(self, width: int) -> float:
         """Return the floating-point operations that the time allows; without one, 5 minutes'."""

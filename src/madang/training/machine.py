@@ -4,38 +4,49 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from madang.training.batch import TrainingBatch
+
+NARROW_WIDTH: Final = 128
+"""Width of the model whose steps are measured."""
+_NARROW_LAYERS: Final = 4
+_NARROW_VOCABULARY: Final = 2048
+_NARROW_TOKENS: Final = 4096
+_POST_TOKENS: Final = (16, 24, 32, 40, 56, 88, 144)
+_FEWEST_STEPS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
     """What a plan is derived from.
 
-    `peak_flops` is the best float32 matrix product that was seen here, in FLOP/s, over all
-    `threads`; `compiler` says whether torch.compile can work.
+    `peak_flops` is the best float32 matrix product that was seen here, and `narrow_flops` what
+    whole steps of a model of NARROW_WIDTH reach on posts, both in FLOP/s over all `threads`; what
+    lies between them is the price of memory. `compiler` says whether torch.compile can work.
     """
 
     name: str
     device: str
     threads: int
     peak_flops: float
+    narrow_flops: float
     memory_bytes: int
     compiler: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as JSON values."""
-        return asdict(self)
-
 
 def measure_machine(seconds: float = 1.0, *, threads: int | None = None) -> Machine:
-    """Measure for about `seconds` (at least one product of each size is made).
+    """Measure for about `seconds` (at least one product of each size and a few steps are made).
 
     Products of 512 to 2048 are tried, because a machine's best size is not known beforehand; the
-    best single one counts, since whatever else runs here only ever makes them slower.
+    best single one counts, since whatever else runs here only ever makes them slower. Of steps the
+    median counts, as it does for a run.
     """
     import torch
 
@@ -46,7 +57,8 @@ def measure_machine(seconds: float = 1.0, *, threads: int | None = None) -> Mach
     torch.set_num_threads(cores)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        peak = _peak(torch, device, seconds)
+        peak = _peak(torch, device, seconds / 2)
+        narrow = _narrow(device, seconds / 2)
     finally:
         torch.set_num_threads(before)
     return Machine(
@@ -54,6 +66,7 @@ def measure_machine(seconds: float = 1.0, *, threads: int | None = None) -> Mach
         device=device,
         threads=cores,
         peak_flops=peak,
+        narrow_flops=narrow,
         memory_bytes=_memory(),
         compiler=has_compiler(),
     )
@@ -78,6 +91,63 @@ def _peak(torch: Any, device: str, seconds: float) -> float:
             if now >= end:
                 break
     return best
+
+
+def _narrow(device: str, seconds: float) -> float:
+    from madang.training.building import build_model
+    from madang.training.distributed import World
+    from madang.training.objective import next_token_loss
+    from madang.training.optimizer import Optimizer, clip
+    from madang.training.plan import Plan
+    from madang.training.step import accumulate
+
+    plan = Plan(
+        vocabulary=_NARROW_VOCABULARY,
+        width=NARROW_WIDTH,
+        layers=_NARROW_LAYERS,
+        heads=NARROW_WIDTH // 64,
+        key_value_heads=NARROW_WIDTH // 64,
+        hidden=3 * NARROW_WIDTH,
+        rows=1,
+        length=_NARROW_TOKENS,
+        micro_rows=1,
+        matrix_rate=0.02,
+        embedding_rate=0.01,
+        vector_rate=0.01,
+        device=device,
+    )
+    world, batch = World(), _posts()
+    model = build_model(plan, world)
+    optimizer = Optimizer(model.named_parameters(), plan, world)
+    times: list[float] = []
+    end = 0.0
+    # The first step, which makes what later ones find, is not counted.
+    while len(times) <= _FEWEST_STEPS or time.perf_counter() < end:
+        start = time.perf_counter()
+        optimizer.clear()
+        accumulate(model, next_token_loss, batch, 1, world)
+        clip(optimizer.gradients(), plan.clip, world)
+        optimizer.step(len(times), 1.0)
+        times.append(time.perf_counter() - start)
+        end = end or time.perf_counter() + seconds
+    attended = sum(n * (n + 1) / 2 for n in batch.lengths.tolist()) / batch.positions
+    flops = batch.positions * plan.model_config().flops_per_token(attended)
+    return flops / statistics.median(times[1:])
+
+
+def _posts() -> TrainingBatch:
+    """Return a batch of documents as long as posts and their threads are."""
+    import numpy as np
+
+    from madang.training.batch import TrainingBatch
+
+    lengths: list[int] = []
+    left = _NARROW_TOKENS
+    while left:
+        lengths.append(min(_POST_TOKENS[len(lengths) % len(_POST_TOKENS)], left))
+        left -= lengths[-1]
+    tokens = np.random.default_rng(0).integers(0, _NARROW_VOCABULARY, _NARROW_TOKENS + 1)
+    return TrainingBatch(tokens[:-1], np.array(lengths, dtype=np.int32), tokens[1:])
 
 
 def usable_cores() -> int:
