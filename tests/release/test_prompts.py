@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 pytest.importorskip("torch")
-from madang.release.prompts import CONVERSATIONS, comparison_prompts  # noqa: E402
-from madang.text.tokenizer import train_tokenizer  # noqa: E402
+from madang.release.prompts import CONVERSATIONS, comparison_prompts
+from madang.text.tokenizer import train_tokenizer
 
 
 @pytest.mark.parametrize("context", [2048, 64, 2, 1])
