@@ -48,9 +48,7 @@ def json_lines(path: Path) -> Iterator[dict[str, Any]]:
             yield json.loads(line)
 
 
-def fresh(
-    python: Path, script: str, *arguments: str, env: dict[str, str] | None = None
-) -> dict[str, Any]:
+def fresh(python: Path, script: str, *arguments: str) -> dict[str, Any]:
     """Run one measured thing in a process of its own; return the JSON object it prints last.
 
     What it writes on standard error goes to a log beside the work folder's data, whose end is
@@ -71,7 +69,7 @@ def fresh(
         "PYTHONPATH": str(ROOT / "bench"),
     }
     words = [str(python), str(ROOT / "bench" / script), *arguments]
-    return last_object(words, log, os.environ | quiet | (env or {}))
+    return last_object(words, log, os.environ | quiet)
 
 
 def last_object(

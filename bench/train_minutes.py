@@ -102,7 +102,7 @@ class Contest:
         """Improve on a setting along one scale after another; return the best and every try.
 
         On each scale the search goes on from where it stands for as long as the next step is
-        better, so that a scale's end is never taken for its best.
+        better.
         """
         tried: dict[tuple[float, ...], float] = {}
 

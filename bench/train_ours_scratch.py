@@ -46,6 +46,7 @@ def share(chosen: argparse.Namespace) -> dict[str, Any]:
     from madang.text.tokenizer import encode_post_thread, train_tokenizer
     from madang.training.building import build_model
     from madang.training.distributed import World
+    from madang.training.loop import flops_of
     from madang.training.objective import next_token_loss
     from madang.training.optimizer import Optimizer, clip
     from madang.training.plan import Plan
@@ -92,10 +93,7 @@ def share(chosen: argparse.Namespace) -> dict[str, Any]:
         ended = time.perf_counter()
         gradients.append(computed - began)
         wholes.append(ended - began)
-        attended = float((batch.lengths.astype("float64") * (batch.lengths + 1) / 2).sum())
-        flops.append(
-            batch.positions * plan.model_config().flops_per_token(attended / batch.positions)
-        )
+        flops.append(flops_of(plan, batch))
     peaks.append(peak_flops(2))
     counted = slice(chosen.warm_up, None)
     each = list(zip(flops[counted], gradients[counted], wholes[counted], strict=True))

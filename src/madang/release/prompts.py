@@ -80,9 +80,7 @@ def comparison_prompts(tokenizer: Tokenizer, *, vocabulary: int, context: int) -
     return [
         Prompt(tuple(row), _spread(best, -(-whole // len(rows))), best)
         for row in rows
-        for best in (
-            _spread(tuple(range(min(2, len(row)), len(row) + 1)), -(-places // len(rows))),
-        )
+        for best in (_spread(range(min(2, len(row)), len(row) + 1), -(-places // len(rows))),)
     ]
 
 
@@ -133,7 +131,7 @@ def _chats(tokenizer: Tokenizer) -> bool:
     return tokenizer.end_of_turn is not None
 
 
-def _spread(values: tuple[int, ...], count: int) -> tuple[int, ...]:
+def _spread(values: Sequence[int], count: int) -> tuple[int, ...]:
     """Return at most `count` of the values, evenly spread, the last one among them."""
     chosen = np.linspace(len(values) - 1, 0, max(min(count, len(values)), 1)).round().astype(int)
     return tuple(values[index] for index in sorted(set(chosen.tolist())))

@@ -18,8 +18,8 @@ NARROW_WIDTH: Final = 128
 """Width of the model whose steps are measured."""
 _NARROW_LAYERS: Final = 4
 _NARROW_VOCABULARY: Final = 2048
-_NARROW_TOKENS: Final = 4096
 _POST_TOKENS: Final = (16, 24, 32, 40, 56, 88, 144)
+_NARROW_TOKENS: Final = 10 * sum(_POST_TOKENS)
 _FEWEST_STEPS: Final = 3
 
 
@@ -96,6 +96,7 @@ def _peak(torch: Any, device: str, seconds: float) -> float:
 def _narrow(device: str, seconds: float) -> float:
     from madang.training.building import build_model
     from madang.training.distributed import World
+    from madang.training.loop import flops_of
     from madang.training.objective import next_token_loss
     from madang.training.optimizer import Optimizer, clip
     from madang.training.plan import Plan
@@ -131,9 +132,7 @@ def _narrow(device: str, seconds: float) -> float:
         optimizer.step(len(times), 1.0)
         times.append(time.perf_counter() - start)
         end = end or time.perf_counter() + seconds
-    attended = sum(n * (n + 1) / 2 for n in batch.lengths.tolist()) / batch.positions
-    flops = batch.positions * plan.model_config().flops_per_token(attended)
-    return flops / statistics.median(times[1:])
+    return flops_of(plan, batch) / statistics.median(times[1:])
 
 
 def _posts() -> TrainingBatch:
@@ -142,13 +141,9 @@ def _posts() -> TrainingBatch:
 
     from madang.training.batch import TrainingBatch
 
-    lengths: list[int] = []
-    left = _NARROW_TOKENS
-    while left:
-        lengths.append(min(_POST_TOKENS[len(lengths) % len(_POST_TOKENS)], left))
-        left -= lengths[-1]
+    lengths = np.tile(np.array(_POST_TOKENS, dtype=np.int32), _NARROW_TOKENS // sum(_POST_TOKENS))
     tokens = np.random.default_rng(0).integers(0, _NARROW_VOCABULARY, _NARROW_TOKENS + 1)
-    return TrainingBatch(tokens[:-1], np.array(lengths, dtype=np.int32), tokens[1:])
+    return TrainingBatch(tokens[:-1], lengths, tokens[1:])
 
 
 def usable_cores() -> int:
