@@ -154,8 +154,7 @@ def main() -> None:
     kept = Kept(WORK / "minutes.jsonl", resume=chosen.resume)
     contest = Contest(chosen.minutes, kept, str(english_home()), chosen.given)
 
-    ours = [[contest.ours(seed, part) for part in DIALS] for seed in range(chosen.seeds)]
-    tokens = [runs[-1]["tokens"] for runs in ours]
+    tokens = contest.ours(0, DIALS[-1])["tokens"]
     tuning: list[list[str]] = []
     settings: dict[str, dict[str, float]] = {"nanogpt": MIDDLE, "litgpt": MIDDLE}
     if not chosen.untuned:
@@ -163,13 +162,16 @@ def main() -> None:
         scales = {"nanogpt": (SIZES, RATES, ROWS), "litgpt": (RATES,)}
         best: dict[str, float] = MIDDLE
         for model, its in scales.items():
-            best, lines = contest.tune(model, tokens[0], best, its)
+            best, lines = contest.tune(model, tokens, best, its)
             settings[model] = best
             tuning += lines
-    peers = {
-        model: [contest.peer(model, tokens[seed], seed, setting) for seed in range(chosen.seeds)]
-        for model, setting in settings.items()
-    }
+    ours: list[list[Result]] = []
+    peers: dict[str, list[Result]] = {model: [] for model in settings}
+    # All sides of a pair run one after another, for a machine's speed changes over hours.
+    for seed in range(chosen.seeds):
+        ours.append([contest.ours(seed, part) for part in DIALS])
+        for model, setting in settings.items():
+            peers[model].append(contest.peer(model, ours[-1][-1]["tokens"], seed, setting))
     print(report(chosen.minutes, ours, peers, settings, tuning))
 
 
