@@ -5,8 +5,8 @@
 All train from scratch in float32 on two threads, compiled, for the minutes; the clock runs from
 before the model is made until after its last step, compilation included. Then each says what the
 newest 2 % of the posts cost it, in bits a byte, by the same rule. The peers are tuned first, each
-try for the whole minutes on a seed of its own: the nanoGPT-shaped model's size, then its rate, then
-its batch, each for as long as a step up or down is better, and litgpt's rate from there. Seeds are
+try for the whole minutes on a seed of its own: the nanoGPT-shaped model's size, its rate and its
+batch, each for as long as a step up or down is better, and litgpt's rate from there. Seeds are
 paired; intervals are Student's t over the pairs. Ours also runs for parts of the minutes, so that
 the time it needs to reach the nanoGPT-shaped model's loss is read between runs that ended.
 
@@ -39,7 +39,8 @@ from train_measuring import (
 from train_product import english_home
 
 TUNING_SEED = 1000
-MIDDLE = {"layers": 4, "width": 256, "rate": 2e-3, "rows": 16}
+START = {"layers": 2, "width": 128, "rate": 4e-3, "rows": 4}
+"""Where the search for the peers' settings begins."""
 SIZES = [
     {"layers": layers, "width": width}
     for layers, width in ((2, 128), (3, 192), (4, 256), (6, 256), (6, 384), (8, 512))
@@ -102,7 +103,7 @@ class Contest:
         """Improve on a setting along one scale after another; return the best and every try.
 
         On each scale the search goes on from where it stands for as long as the next step is
-        better.
+        better, and over all scales again until none has anything better.
         """
         tried: dict[tuple[float, ...], float] = {}
 
@@ -112,12 +113,15 @@ class Contest:
                 tried[key] = self.peer(model, tokens, TUNING_SEED, setting)["bits_per_byte"]
             return tried[key]
 
-        for scale in scales:
-            at = next(at for at, step in enumerate(scale) if best | step == best)
-            for way in (-1, 1):
-                while 0 <= at + way < len(scale) and bits(best | scale[at + way]) < bits(best):
-                    at += way
-                    best = best | scale[at]
+        before: dict[str, float] = {}
+        while before != best:
+            before = best
+            for scale in scales:
+                at = next(at for at, step in enumerate(scale) if best | step == best)
+                for way in (-1, 1):
+                    while 0 <= at + way < len(scale) and bits(best | scale[at + way]) < bits(best):
+                        at += way
+                        best = best | scale[at]
         lines = [
             [model, f"{layers} x {width}", f"{rate:g}", f"{rows:g} x 256", f"{cost:.4f}"]
             for (layers, width, rate, rows), cost in tried.items()
@@ -146,7 +150,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=5.0)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--untuned", action="store_true", help="take the peers' middle settings")
+    parser.add_argument(
+        "--untuned", action="store_true", help="leave the peers where the search begins"
+    )
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--given", default="{}", help="fields of our plan set by hand, JSON")
     chosen = parser.parse_args()
@@ -156,11 +162,11 @@ def main() -> None:
 
     tokens = contest.ours(0, DIALS[-1])["tokens"]
     tuning: list[list[str]] = []
-    settings: dict[str, dict[str, float]] = {"nanogpt": MIDDLE, "litgpt": MIDDLE}
+    settings: dict[str, dict[str, float]] = {"nanogpt": START, "litgpt": START}
     if not chosen.untuned:
         # litgpt's model has nearly the same shape, so its search begins where the other's ends.
         scales = {"nanogpt": (SIZES, RATES, ROWS), "litgpt": (RATES,)}
-        best: dict[str, float] = MIDDLE
+        best: dict[str, float] = START
         for model, its in scales.items():
             best, lines = contest.tune(model, tokens, best, its)
             settings[model] = best

@@ -3,13 +3,16 @@
 On a CPU the common kernels for it are made for long sequences and reach a third of the speed of a
 matrix product on posts of a hundred tokens. Here the query heads that share a key head are laid
 below one another, so that every product is one large batched matrix product; keys behind a block of
-queries are left out; rotation happens on the way into that layout; and what backward needs is kept
-where it is small and made again where it is not.
+queries are left out; all segments are brought into that order at once, so that few operations are
+left for each length; and what backward needs is kept where it is small and made again where it is
+not.
 """
 
 from __future__ import annotations
 
+import functools
 import math
+from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
@@ -62,65 +65,154 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, heads: int, rotary: Tensor, segments: Segments) -> Tensor:
         keys = (qkv.shape[1] - heads) // 2
-        laid = _laid(qkv, segments)
-        out = qkv.new_empty(len(laid), heads, qkv.shape[2])
+        layout = _layout(segments, heads, keys)
+        laid = _turned(qkv, heads + keys, rotary, segments).flatten(0, 1)
+        laid = laid.index_select(0, layout.rows)
+        out = qkv.new_empty(heads * layout.positions, qkv.shape[2])
+        unseen = _unseen(segments, qkv.dtype)
         kept: list[Tensor] = []
-        parts = zip(_by_bucket(laid, segments), _by_bucket(out, segments), strict=True)
-        for part, place in parts:
-            q, k, v = _by_key_head(part, heads, keys, rotary)
-            found = []
-            probabilities = []
-            for block in _blocks(k.shape[1]):
-                p = _probabilities(q, k, block)
-                found.append(torch.bmm(p, v[:, : block.stop]))
-                probabilities.append(p)
-            mixed = found[0] if len(found) == 1 else torch.cat(found, 1)
-            _grouped(place, keys).copy_(mixed.view(_grouped(place, keys).shape))
-            kept += [q, k, v]
-            kept += probabilities if k.shape[1] <= _KEPT else [q.new_empty(0)] * len(found)
-        ctx.save_for_backward(rotary, *kept)
-        ctx.heads, ctx.keys, ctx.segments = heads, keys, segments
-        return _flat(out, segments)
+        parts = zip(*_parts(laid, heads, keys, segments), _views(out, keys, segments), strict=True)
+        for q, k, v, place in parts:
+            for block in reversed(_blocks(k.shape[1])):
+                p = _probabilities(q, k, block, unseen)
+                torch.bmm(p, v[:, : block.stop], out=place[:, _rows(block, q, k)])
+                kept.append(p if k.shape[1] <= _KEPT else p.new_empty(0))
+        ctx.save_for_backward(rotary, laid, unseen, *kept)
+        ctx.heads, ctx.keys, ctx.segments, ctx.layout = heads, keys, segments, layout
+        return out.index_select(0, layout.of_queries(heads)).view(-1, heads, qkv.shape[2])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
-        rotary, *kept = ctx.saved_tensors
-        heads, keys, segments = ctx.heads, ctx.keys, ctx.segments
+        rotary, laid, unseen, *kept = ctx.saved_tensors
+        heads, keys, segments, layout = ctx.heads, ctx.keys, ctx.segments, ctx.layout
         scale = 1 / math.sqrt(d_out.shape[2])
-        if segments.scatter is not None:
-            # Padding has no gradient.
-            padded = d_out.new_zeros(len(segments.gather), *d_out.shape[1:])
-            d_out = padded.index_copy_(0, segments.scatter, d_out)
-        d_laid = d_out.new_empty(len(d_out), heads + 2 * keys, d_out.shape[2])
-        remaining = iter(kept)
-        parts = zip(_by_bucket(d_laid, segments), _by_bucket(d_out, segments), strict=True)
-        for place, d_part in parts:
-            q, k, v = (next(remaining) for _ in range(3))
-            blocks = _blocks(k.shape[1])
-            probabilities = [next(remaining) for _ in blocks]
-            d_mixed = _grouped(d_part, keys).reshape(q.shape)
-            repeats = heads // keys
-            d_q: list[Tensor] = []
-            d_k = d_v = torch.empty(0)
-            # From the last block on, whose gradients reach every key.
-            for block, kept_p in zip(blocks[::-1], probabilities[::-1], strict=True):
-                rows = slice(block.start * repeats, block.stop * repeats)
-                p = kept_p if len(kept_p) else _probabilities(q, k, block)
-                d_block = d_mixed[:, rows]
-                d_p = torch.bmm(d_block, v[:, : block.stop].transpose(1, 2))
-                d_s = torch.ops.aten._softmax_backward_data(d_p, p, -1, p.dtype).mul_(scale)
-                d_q.append(torch.bmm(d_s, k[:, : block.stop]))
-                d_k_part = torch.bmm(d_s.transpose(1, 2), q[:, rows])
-                d_v_part = torch.bmm(p.transpose(1, 2), d_block)
-                if block is blocks[-1]:
-                    d_k, d_v = d_k_part, d_v_part
-                else:
-                    d_k[:, : block.stop] += d_k_part
-                    d_v[:, : block.stop] += d_v_part
-            whole_q = d_q[0] if len(d_q) == 1 else torch.cat(d_q[::-1], 1)
-            _from_key_head(place, whole_q, d_k, d_v, heads, keys, rotary)
-        return _flat(d_laid, segments), None, None, None
+        # Padding has no gradient.
+        d_mixed = d_out.new_zeros(heads * layout.positions, d_out.shape[2])
+        d_mixed.index_copy_(0, layout.of_queries(heads), d_out.flatten(0, 1))
+        d_laid = torch.empty_like(laid)
+        probabilities = iter(kept)
+        parts = zip(
+            *_parts(laid, heads, keys, segments),
+            *_parts(d_laid, heads, keys, segments),
+            _views(d_mixed, keys, segments),
+            strict=True,
+        )
+        for q, k, v, d_q, d_k, d_v, d_bucket in parts:
+            # The last block, which sees every key, comes first; the others add to its gradients.
+            for done, block in enumerate(reversed(_blocks(k.shape[1]))):
+                beta = min(done, 1)
+                kept_p = next(probabilities)
+                p = kept_p if len(kept_p) else _probabilities(q, k, block, unseen)
+                rows, seen = _rows(block, q, k), slice(block.stop)
+                d_block = d_bucket[:, rows]
+                d_p = torch.bmm(d_block, v[:, seen].transpose(1, 2))
+                d_s = torch.ops.aten._softmax_backward_data(d_p, p, -1, p.dtype)
+                d_q[:, rows].baddbmm_(d_s, k[:, seen], beta=0, alpha=scale)
+                d_k[:, seen].baddbmm_(d_s.transpose(1, 2), q[:, rows], beta=beta, alpha=scale)
+                d_v[:, seen].baddbmm_(p.transpose(1, 2), d_block, beta=beta)
+        d_qkv = d_laid.index_select(0, layout.places.flatten()).view(
+            -1, heads + 2 * keys, d_out.shape[2]
+        )
+        return _turned(d_qkv, heads + keys, rotary, segments, back=True), None, None, None
+
+
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The order in which the kernel wants the rows of queries, keys and values.
+
+    A row is one token's query, key or value of one head. All queries come first, then all keys,
+    then all values; among them the buckets follow one another, each as the kernel views it.
+    """
+
+    positions: int
+    """Tokens in the buckets, padding included: `P`."""
+    rows: Tensor
+    """Which flat row lies at each place, int64 `[P · (heads + 2 · keys)]`."""
+    places: Tensor
+    """Where each flat row lies, int64 `[T, heads + 2 · keys]`, its copies in padding aside."""
+
+    def of_queries(self, heads: int) -> Tensor:
+        """Return where each query lies, int64 `[T · heads]`."""
+        return self.places[:, :heads].flatten()
+
+
+# Every layer of a model asks for the same one.
+@functools.lru_cache(maxsize=1)
+def _layout(segments: Segments, heads: int, keys: int) -> _Layout:
+    repeats = heads // keys
+    sizes = torch.tensor([b.segments * b.length for b in segments.buckets])
+    lengths = torch.tensor([b.length for b in segments.buckets]).repeat_interleave(sizes)
+    bucket_starts = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+    at = torch.arange(len(lengths))
+    offsets = (at - bucket_starts) % lengths
+    starts, lengths, offsets = ((at - offsets)[:, None], lengths[:, None], offsets[:, None])
+    queries, others = torch.arange(heads), torch.arange(keys)
+    of_queries = (
+        repeats * (keys * starts + queries // repeats * lengths + offsets) + queries % repeats
+    )
+    of_keys = keys * starts + others * lengths + offsets + heads * len(at)
+    every = torch.cat((of_queries, of_keys, of_keys + keys * len(at)), 1)
+    rows = torch.empty(every.numel(), dtype=torch.int64)
+    tokens = at if segments.gather is None else segments.gather
+    rows[every] = tokens[:, None] * every.shape[1] + torch.arange(every.shape[1])
+    places = every if segments.scatter is None else every.index_select(0, segments.scatter)
+    return _Layout(len(at), rows, places)
+
+
+def _turned(
+    qkv: Tensor, turning: int, rotary: Tensor, segments: Segments, *, back: bool = False
+) -> Tensor:
+    """Return `[T, heads + 2 · keys, D]`, its first `turning` heads turned by their positions."""
+    cos, sin = rotary.index_select(1, segments.positions)[:, :, None]
+    turned = torch.empty_like(qkv)
+    rotate_into(turned[:, :turning], qkv[:, :turning], cos, -sin if back else sin)
+    turned[:, turning:].copy_(qkv[:, turning:])
+    return turned
+
+
+def _parts(laid: Tensor, heads: int, keys: int, segments: Segments) -> tuple[list[Tensor], ...]:
+    """Return the queries, the keys and the values of each bucket, as the kernel views them."""
+    positions = len(laid) // (heads + 2 * keys)
+    sections = torch.split(laid, [heads * positions, keys * positions, keys * positions])
+    return tuple(_views(section, keys, segments) for section in sections)
+
+
+def _views(rows: Tensor, keys: int, segments: Segments) -> list[Tensor]:
+    """View the rows of each bucket as `[n·K, rows of a segment and key head, D]`."""
+    buckets = segments.buckets
+    each = len(rows) // sum(b.segments * b.length for b in buckets)
+    parts = torch.split(rows, [each * b.segments * b.length for b in buckets])
+    width = rows.shape[1]
+    return [p.view(b.segments * keys, -1, width) for p, b in zip(parts, buckets, strict=True)]
+
+
+def _unseen(segments: Segments, dtype: torch.dtype) -> Tensor:
+    """Return a band from which the mask of every block is cut: see `_probabilities`."""
+    lengths = [b.length for b in segments.buckets]
+    last, size = max(_blocks(n)[-1].start for n in lengths), min(max(lengths), _BLOCK)
+    return torch.full((size, last + size), -math.inf, dtype=dtype).triu_(last + 1)
+
+
+def _rows(block: slice, q: Tensor, k: Tensor) -> slice:
+    """Return the rows of a block's positions in queries `q`, whose keys are `k`."""
+    repeats = q.shape[1] // k.shape[1]
+    return slice(block.start * repeats, block.stop * repeats)
+
+
+def _probabilities(q: Tensor, k: Tensor, block: slice, unseen: Tensor) -> Tensor:
+    """Return what each query of a block gives to each key up to the block's end.
+
+    `[n·K, block · R, block.stop]`. In row `i` of the band `unseen` the first `columns - rows + i`
+    and one more are 0, the others -inf.
+    """
+    repeats = q.shape[1] // k.shape[1]
+    first = unseen.shape[1] - unseen.shape[0] - block.start
+    mask = unseen[: block.stop - block.start, first : first + block.stop]
+    mask = mask if repeats == 1 else mask.repeat_interleave(repeats, 0)
+    seen = k[:, : block.stop].transpose(1, 2)
+    scores = torch.baddbmm(mask, q[:, _rows(block, q, k)], seen, alpha=1 / math.sqrt(q.shape[2]))
+    return torch.softmax(scores, -1, out=scores)
 
 
 def _laid(x: Tensor, segments: Segments) -> Tensor:
@@ -148,50 +240,3 @@ def _blocks(length: int) -> list[slice]:
     count = -(-length // _BLOCK)
     size = -(-length // count)
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
-
-
-def _grouped(x: Tensor, keys: int) -> Tensor:
-    """View `[n, L, keys · R, D]` as `[n, keys, L, R, D]`."""
-    return x.view(*x.shape[:2], keys, -1, x.shape[3]).transpose(1, 2)
-
-
-def _by_key_head(
-    part: Tensor, heads: int, keys: int, rotary: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return turned queries, turned keys, and values of `[n, L, heads + 2 · keys, D]`."""
-    segments, length, _, width = part.shape
-    source_q, source_k, source_v = torch.split(part, [heads, keys, keys], 2)
-    cos, sin = rotary[:, :length]
-    q = part.new_empty(segments, keys, length, heads // keys, width)
-    rotate_into(q, _grouped(source_q, keys), cos[:, None], sin[:, None])
-    k = part.new_empty(segments, keys, length, width)
-    rotate_into(k, source_k.transpose(1, 2), cos, sin)
-    v = source_v.transpose(1, 2).reshape(-1, length, width)
-    return q.view(segments * keys, -1, width), k.view(-1, length, width), v
-
-
-def _from_key_head(
-    place: Tensor, q: Tensor, k: Tensor, v: Tensor, heads: int, keys: int, rotary: Tensor
-) -> None:
-    """Write gradients back to `[n, L, heads + 2 · keys, D]`, turned the other way."""
-    segments, length, _, width = place.shape
-    place_q, place_k, place_v = torch.split(place, [heads, keys, keys], 2)
-    cos, sin = rotary[:, :length]
-    grouped = _grouped(place_q, keys)
-    rotate_into(grouped, q.view(grouped.shape), cos[:, None], -sin[:, None])
-    rotate_into(place_k.transpose(1, 2), k.view(segments, keys, length, width), cos, -sin)
-    place_v.transpose(1, 2).copy_(v.view(segments, keys, length, width))
-
-
-def _probabilities(q: Tensor, k: Tensor, block: slice) -> Tensor:
-    """Return what each query of a block gives to each key up to the block's end.
-
-    `[n·K, block · R, block.stop]`.
-    """
-    width, repeats = q.shape[2], q.shape[1] // k.shape[1]
-    rows = slice(block.start * repeats, block.stop * repeats)
-    scores = torch.bmm(q[:, rows], k[:, : block.stop].transpose(1, 2)).mul_(1 / math.sqrt(width))
-    length = block.stop - block.start
-    unseen = torch.full((length, length), -math.inf, dtype=q.dtype).triu_(1)[:, None]
-    scores.view(len(q), length, repeats, block.stop)[..., block.start :].add_(unseen)
-    return torch.softmax(scores, -1, out=scores)

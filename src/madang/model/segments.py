@@ -61,14 +61,15 @@ class Segments:
         tokens = torch.arange(int(each.sum()))
         groups = _groups(sizes)
         buckets = tuple(Bucket(len(g), max(sizes[i] for i in g)) for g in groups)
-        gather = torch.cat([_padded(starts[g], each[g]) for g in groups])
+        gather, own = (
+            torch.cat(parts)
+            for parts in zip(*(_padded(starts[g], each[g]) for g in groups), strict=True)
+        )
         if torch.equal(gather, tokens):
             gather_, scatter = None, None
         else:
-            # A token's first place is its own; further ones are padding.
             scatter = torch.empty_like(tokens)
-            places = torch.arange(len(gather)).flip(0)
-            scatter[gather.flip(0)] = places
+            scatter[gather[own]] = own.nonzero().squeeze(1)
             gather_, scatter = gather.to(device), scatter.to(device)
         return Segments(
             lengths=sizes,
@@ -102,7 +103,12 @@ def _groups(sizes: tuple[int, ...]) -> list[list[int]]:
     return [sorted(group) for group in groups]
 
 
-def _padded(starts: Tensor, sizes: Tensor) -> Tensor:
-    """Return the flat tokens of these segments, each padded to the longest with its last token."""
+def _padded(starts: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the flat tokens of these segments, each padded to the longest with its last token.
+
+    The second tensor says which of them are not padding.
+    """
     steps = torch.arange(int(sizes.max()))
-    return (starts[:, None] + torch.minimum(steps, sizes[:, None] - 1)).reshape(-1)
+    ends = sizes[:, None] - 1
+    tokens = starts[:, None] + torch.minimum(steps, ends)
+    return tokens.reshape(-1), (steps <= ends).reshape(-1)

@@ -20,7 +20,7 @@ EPOCHS: Final = 4
 "Scaling Data-Constrained Language Models", arXiv:2305.16264)."""
 MOST_PASSES: Final = 20
 """Passes over the posts after which a run ends, whatever the time: it would learn them by heart."""
-TOKENS_A_PARAMETER: Final = 9.0
+TOKENS_A_PARAMETER: Final = 6.0
 """Trained tokens for each weight that a token is multiplied with, where time and posts allow it;
 fewer than with AdamW (about 20: Hoffmann et al., 2022, arXiv:2203.15556), as Muon needs fewer."""
 BYTES_A_VOCABULARY_ENTRY: Final = 400
@@ -278,8 +278,9 @@ class _Derivation:
             "threads are packed, so that a row is a matter of memory, not of their length",
         )
         tokens = min(tokens, MOST_PASSES * self._corpus_tokens(int(self._get("vocabulary"))))
-        # Many small steps teach a young model more than few large ones, down to 1,024 tokens.
-        wanted = 1.1 * tokens**0.5 if scratch else tokens / 150
+        # Many small steps teach a young model more than few large ones; but below 2,048 tokens what
+        # a step costs whatever its size takes more than that gives, unless steps are few.
+        wanted = max(1.1 * tokens**0.5, min(2048, tokens / 250)) if scratch else tokens / 150
         size = min(65536, max(1024 if scratch else 512, 2 ** round(math.log2(max(1.0, wanted)))))
         rows = max(1, size // length)
         rows = -(-rows // self.ranks) * self.ranks
