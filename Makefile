@@ -6,6 +6,9 @@ MODEL =
 # Minutes in which the community's own model learns after the start; 0 leaves it out.
 TRAIN = 3
 
+# Without compiled files beside the sources, each process that imports torch reads it for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Prints what it does when there is something to install, and nothing otherwise.
 install = python=$$(sh tools/find_python.sh) && "$$python" -I tools/install.py
 
