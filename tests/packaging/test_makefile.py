@@ -88,3 +88,9 @@ def test_clean_leaves_the_posts(checkout: Path) -> None:
     make(checkout, "clean")
     assert (checkout / ".madang" / "posts.db").exists()
     assert not (checkout / ".venv").exists()
+
+
+def test_python_may_keep_compiled_files(checkout: Path) -> None:
+    says = checkout / ".venv" / "bin" / "madang"
+    says.write_text('#!/bin/sh\necho "${PYTHONDONTWRITEBYTECODE-unset}"\n')
+    assert make(checkout, "up", PYTHONDONTWRITEBYTECODE="1") == ["unset"]
