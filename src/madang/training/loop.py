@@ -318,6 +318,5 @@ def flops_of(plan: Plan, batch: StepBatch) -> float:
     lengths = batch.lengths
     attended = float((lengths.astype("float64") * (lengths + 1) / 2).sum()) / batch.positions
     config = plan.model_config()
-    attention = 2 * config.layers * config.heads * config.head_width * attended
-    trained = 2.0 if plan.method == "full" else 0.0
-    return batch.useful * ((4.0 + trained) * config.matmul_parameters() + 6.0 * attention)
+    spared = 0.0 if plan.method == "full" else 2.0 * config.matmul_parameters()
+    return batch.useful * (config.flops_per_token(attended) - spared)
