@@ -59,6 +59,7 @@ def test_any_time_and_any_posts_give_a_plan(
     assert plan.width == plan.heads * 64
     assert plan.micro_batches % ranks == 0
     assert plan.vocabulary >= 512
+    assert not plan.tied
     numbers = {"rows", "length", "width", "layers", "vocabulary", "matrix_rate", "warm_up"}
     assert numbers <= set(plan.reasons)
     assert Plan.from_json(plan.to_json()) == plan

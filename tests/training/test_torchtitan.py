@@ -211,14 +211,16 @@ print(json.dumps({
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", ["qwen3", "llama"])
-def test_torchtitan_itself_reads_the_run_and_computes_the_same(tmp_path: Path, layout: str) -> None:
+@pytest.mark.parametrize(("layout", "tied"), [("qwen3", False), ("qwen3", True), ("llama", False)])
+def test_torchtitan_itself_reads_the_run_and_computes_the_same(
+    tmp_path: Path, layout: str, tied: bool
+) -> None:
     python = torchtitan_python()
     if python is None:
         pytest.skip("no environment here has torchtitan")
     torch.set_num_threads(1)
     batches, _ = handed_over(tmp_path)
-    plan = run_plan(qk_norm=layout == "qwen3", tied=layout == "qwen3")
+    plan = run_plan(qk_norm=layout == "qwen3", tied=tied)
     model = Transformer(plan.model_config())
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():

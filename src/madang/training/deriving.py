@@ -211,6 +211,7 @@ class _Derivation:
         self._put("hidden", _hidden(width), "8/3 of the width, in multiples of 64 (SwiGLU)")
         vocabulary = self._vocabulary(width)
         self._put("vocabulary", vocabulary, self._why_vocabulary(vocabulary))
+        self._put("tied", False, "an output layer of its own costs no arithmetic and learns faster")
         self._put("context", 2048, "longer than nearly every thread")
 
     def _vocabulary(self, width: int) -> int:
@@ -362,9 +363,11 @@ class _Derivation:
                 0.02 if muon else 3e-3 * (256 / width) ** 0.5,
                 "an orthogonal update serves every width alike" if muon else "falls with the width",
             )
+            if muon:
+                self._put("momentum", 0.8, "steps of few tokens learn faster with a short memory")
             rate = round(0.01 * (128 / width) ** 0.5, 6)
-            self._put("embedding_rate", rate, "falls with the square root of the width")
-            self._put("vector_rate", rate, "as the embedding's")
+            self._put("embedding_rate", 3 * rate, "falls with the square root of the width")
+            self._put("vector_rate", rate, "a third of the embedding's")
         if method == "full" and scratch:
             self._put("weight_decay", 0.0, "a run this short forgets nothing by itself")
 
