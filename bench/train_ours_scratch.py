@@ -160,7 +160,7 @@ def minutes(chosen: argparse.Namespace) -> dict[str, Any]:
 
 def planned(chosen: argparse.Namespace) -> tuple[Plan, Corpus]:
     """Return the plan that `madang train` makes, all minutes left to the steps, and its tokens."""
-    from madang.corpus.packing import tokenize
+    from madang.corpus.packing import tokenize, training_texts
     from madang.home.folder import Folder
     from madang.home.learning import Learning, TrainOptions
     from madang.posts import PostLog
@@ -176,7 +176,7 @@ def planned(chosen: argparse.Namespace) -> tuple[Plan, Corpus]:
     with PostLog(chosen.home / "posts.db") as log:
         learning = Learning(Folder(chosen.home), log)
         plan, curated = learning.plan(options), learning.curate(options)
-    texts = (text for one in curated.documents() if one.split == "train" for text in one.texts)
+    texts = (text for _, text in training_texts(curated.folder))
     corpus = tokenize(curated.folder, train_tokenizer(texts, plan.vocabulary))
     plan = replace(
         plan,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,25 @@ def test_nothing_newer_than_the_cut_off_is_trained_on(
         assert all(times[one] is None or times[one] < begin for one in train)
     held = [one.post for one in curated.decisions() if not one.kept]
     assert sorted([*train, *future, *held]) == sorted(times)
+    assert curated.training_bytes() == bytes_by_language(curated)
+
+
+def bytes_by_language(curated: Curated) -> Counter[str]:
+    sizes: Counter[str] = Counter()
+    for one in curated.documents():
+        if one.split == "train":
+            sizes[one.language] += sum(len(text.encode()) for text in one.texts)
+    return sizes
+
+
+def test_bytes_are_counted_by_language(tmp_path: Path) -> None:
+    texts = ["첫 배는 아침 일곱 시에 떠난다고 합니다.", "The first ferry leaves at seven o'clock."]
+    posts = [post(f"{n}", text, created_at=None) for n, text in enumerate(texts)]
+    curated = curate(written(tmp_path, posts), tmp_path / "corpus")
+    assert curated.training_bytes() == {
+        "ko": len(texts[0].encode()),
+        "en": len(texts[1].encode()),
+    }
 
 
 def test_posts_of_one_moment_are_all_for_training(tmp_path: Path) -> None:

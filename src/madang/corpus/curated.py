@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from madang.corpus.decision import Decision, read_decisions
@@ -81,6 +82,23 @@ class Curated:
                 for row in batch.to_pylist():
                     row["posts"], row["texts"] = tuple(row["posts"]), tuple(row["texts"])
                     yield Document(**row)
+
+    def training_bytes(self) -> dict[str, int]:
+        """Return the UTF-8 bytes of what is trained on, by the documents' language."""
+        found: dict[str, int] = {}
+        with pq.ParquetFile(self.folder / "documents.parquet") as file:
+            for batch in file.iter_batches(columns=["texts", "language", "split"]):
+                batch = batch.filter(pc.equal(batch["split"], "train"))
+                texts = batch["texts"]
+                each = pa.table(
+                    {
+                        "language": batch["language"].take(pc.list_parent_indices(texts)),
+                        "bytes": pc.binary_length(texts.flatten()),
+                    }
+                )
+                for row in each.group_by("language").aggregate([("bytes", "sum")]).to_pylist():
+                    found[row["language"]] = found.get(row["language"], 0) + row["bytes_sum"]
+        return found
 
     def decisions(self) -> Iterator[Decision]:
         """Yield the decision on every post of the log, in the order of keys."""

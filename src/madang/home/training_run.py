@@ -216,14 +216,13 @@ class TrainingRun:
         return derive(facts, max(_LEAST_MINUTES, minutes - self._spent() / 60), None, given)
 
     def _train_tokenizer(self, curated: Curated | None, plan: Plan) -> Tokenizer:
+        from madang.corpus.packing import training_texts
         from madang.text.chat_template import render
         from madang.text.tokenizer import train_tokenizer
         from madang.training.data_files import read_conversations
 
         if curated is not None:
-            texts: Iterator[str] = (
-                text for one in curated.documents() if one.split == "train" for text in one.texts
-            )
+            texts: Iterator[str] = (text for _, text in training_texts(curated.folder))
         else:
             assert self.options.data is not None
             conversations = read_conversations(Path(self.options.data))
