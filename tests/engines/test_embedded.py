@@ -354,10 +354,12 @@ def test_a_process_that_dies_is_started_again(weights: Path) -> None:
         engine.generate([Message("user", "x")], Sampling())
 
 
+# Where the tests themselves run in the background, SIGINT is ignored unless it is asked for.
 PARENT = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from madang.engines import EmbeddedEngine, Message, Sampling
+signal.signal(signal.SIGINT, signal.default_int_handler)
 engine = EmbeddedEngine(Path(sys.argv[1]), parallel=1, context_length=512)
 list(engine.generate([Message("user", "hi")], Sampling(max_tokens=3)))
 try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -160,12 +161,12 @@ def test_an_erasure_ends_the_run_that_reads_the_post_and_begins_it_anew(home: Ho
 
 
 def _bytes(folder: Path) -> bytes:
+    # Meanwhile folders may vanish, which a walk passes over.
     found = []
-    for path in folder.rglob("*"):
-        try:
-            found.append(path.read_bytes() if path.is_file() else b"")
-        except OSError:
-            continue
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                found.append((Path(root) / name).read_bytes())
     return b"".join(found)
 
 
@@ -190,7 +191,8 @@ def test_without_the_packages_it_waits_for_them(
 def test_one_that_reads_the_newest_posts_no_better_does_not_take_over(home: Home) -> None:
     speaks = home.model.speaks
     still = dict.fromkeys(("matrix_rate", "embedding_rate", "vector_rate"), 1e-12)
-    made = learner(home, steps=1, overrides={**TINY, **still})
+    # An output layer of its own would begin as zeros, and no export of those can be compared.
+    made = learner(home, steps=1, overrides={**TINY, **still, "tied": True})
     assert soon(lambda: made.status.state in ("failed", "learned"))
     assert made.status.state == "failed", made.status
     assert "no better" in str(made.status.detail)
