@@ -53,5 +53,6 @@ def publishing_seconds(plan: Plan, formats: tuple[str, ...] | None) -> float:
     """Return about how long exporting and proving take."""
     count = len(formats) if formats else _ALL_FORMATS
     millions = plan.model_config().parameters() / 1e6
-    slower = max(1.0, _PUBLISHED_AT / plan.peak_flops) if plan.device == "cpu" else 1.0
+    peak = plan.peak_flops if plan.device == "cpu" else 0.0
+    slower = max(1.0, _PUBLISHED_AT / peak) if peak > 0 else 1.0
     return count * slower * (_FORMAT_SECONDS + _MILLION_SECONDS * millions)
