@@ -16,8 +16,9 @@ pytest.importorskip("pyarrow", reason="needs the extra `train`")
 
 from token_corpora import TOKENIZER, build, write_curated
 
+from madang.corpus.batches import Batches
 from madang.corpus.corpus import Corpus
-from madang.corpus.packing import tokenize, training_texts
+from madang.corpus.packing import Beginning, tokenize, training_texts
 from madang.corpus.purge import BUILDING
 from madang.corpus.shards import ShardWriter, open_shard, token_type
 from madang.text.hard_texts import HARD_TEXTS
@@ -112,6 +113,39 @@ def test_what_is_there_is_not_written_again(corpus: Corpus) -> None:
 
 def test_other_documents_have_another_fingerprint(corpus: Corpus, tmp_path: Path) -> None:
     assert build(tmp_path, {**DOCUMENTS, "more": ["x"]}).fingerprint != corpus.fingerprint
+
+
+def test_the_beginning_of_a_corpus_has_its_first_batches(tmp_path: Path) -> None:
+    documents = {f"d{n}": [f"가나다 {n}", "x" * (n % 7)][: 1 + n % 2] for n in range(400)}
+    future = [f"d{n}" for n in range(0, 400, 40)]
+    curated = write_curated(tmp_path, documents, future=future)
+    whole = tokenize(curated, TOKENIZER)
+    part = tokenize(curated, TOKENIZER, beginning=Beginning(0.25, 3))
+    other = tokenize(curated, TOKENIZER, beginning=Beginning(0.25, 4))
+    assert len({whole.fingerprint, part.fingerprint, other.fingerprint}) == 3
+    assert 50 < part.counts["train"]["documents"] < 150
+    assert part.counts["future"] == whole.counts["future"]
+    assert set(part.keys()) < set(whole.keys())
+    all_batches, batches = (
+        Batches(one, seed=3, sequence_length=16, rows=2) for one in (whole, part)
+    )
+    steps = part.train_tokens // 32
+    assert steps > 20
+    for step in range(steps):
+        one, same = all_batches.batch(step), batches.batch(step)
+        for name in ("tokens", "targets", "positions", "lengths", "row_bytes"):
+            assert np.array_equal(getattr(one, name), getattr(same, name)), (step, name)
+    assert tokenize(curated, TOKENIZER, beginning=Beginning(0.25, 3)).folder == part.folder
+
+
+def test_whether_a_document_is_in_the_beginning_depends_on_no_other(tmp_path: Path) -> None:
+    documents = {f"d{n}": [f"{n}"] for n in range(60)}
+    beginning = Beginning(0.5, 0)
+    whole = tokenize(write_curated(tmp_path, documents), TOKENIZER, beginning=beginning)
+    gone, *others = whole.keys()
+    del documents[gone]
+    rest = tokenize(write_curated(tmp_path, documents), TOKENIZER, beginning=beginning)
+    assert rest.keys() == others
 
 
 def test_large_vocabularies_take_four_bytes(tmp_path: Path) -> None:

@@ -90,6 +90,28 @@ def test_a_step_tells_its_posts_and_a_post_its_steps(trained: tuple[Home, Traini
         home.learning.posts_of_step("second", 1)
 
 
+def test_a_part_of_the_posts_gives_the_same_bits_where_the_run_ends_within_it(
+    trained: tuple[Home, TrainingReport],
+) -> None:
+    home, _ = trained
+    options = replace(OPTIONS, steps=2)
+    whole = home.learning.train(replace(options, name="of-all"))
+    share = {**TINY, "corpus_share": 0.5}
+    part = home.learning.train(replace(options, name="of-half", overrides=share))
+    one, other = (home.folder.runs / run.run for run in (whole, part))
+    plans = [json.loads((run / "plan.json").read_text()) for run in (one, other)]
+    assert plans[0]["corpus"] != plans[1]["corpus"]
+    assert sha256(one / "weights.safetensors") == sha256(other / "weights.safetensors")
+    for step in (1, 2):
+        posts = [
+            [part.post for part in home.learning.posts_of_step(run.name, step)]
+            for run in (one, other)
+        ]
+        assert posts[0] == posts[1]
+    with pytest.raises(ValueError, match="corpus_share is 2"):
+        home.learning.train(replace(options, overrides={**TINY, "corpus_share": 2}))
+
+
 def test_a_run_that_was_killed_goes_on_to_the_same_bits(
     trained: tuple[Home, TrainingReport],
 ) -> None:

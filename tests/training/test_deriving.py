@@ -63,6 +63,7 @@ def test_any_time_and_any_posts_give_a_plan(
     numbers = {"rows", "length", "width", "layers", "vocabulary", "matrix_rate", "warm_up"}
     assert numbers <= set(plan.reasons)
     assert Plan.from_json(plan.to_json()) == plan
+    assert 0 < plan.corpus_share <= 1
     assert all(value and why for _, value, why in explain(plan))
 
 
@@ -88,6 +89,18 @@ def test_few_posts_bound_vocabulary_and_passes() -> None:
     assert "before its time" in plan.reasons["steps"]
     assert plan.steps * plan.tokens_a_step < 1.5 * MOST_PASSES * 300_000 / 2
     assert derived(10**8, 20).steps is None
+
+
+def test_a_run_that_reads_little_of_many_posts_leaves_the_rest_alone() -> None:
+    short = derived(10**9, None, steps=100)
+    there = 10**9 / 2.7
+    assert 2 * 100 * short.tokens_a_step <= short.corpus_share * there < 2e6 + there / 100
+    assert "before the others would be read" in short.reasons["corpus_share"]
+    shares = [derived(10**9, minutes).corpus_share for minutes in (1, 10, 100, 10_000)]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+    assert derived(2 * 10**6, None, steps=1).corpus_share == 1, "all of few posts is little"
+    assert derived(10**9, 1, **SMOLLM2, objective="sft").corpus_share == 1
 
 
 def test_what_is_set_by_hand_stays() -> None:

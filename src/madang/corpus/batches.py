@@ -366,6 +366,21 @@ class Batches:
 
 def keyed_order(keys: list[bytes], seed: int, epoch: int) -> Integers:
     """Return in which order documents stand: by BLAKE2b of their keys, keyed by seed and epoch."""
+    halves = _keyed(keys, seed, epoch)
+    return np.lexsort((halves[:, 1], halves[:, 0]))
+
+
+def among_the_first(keys: list[bytes], seed: int, share: float) -> npt.NDArray[np.bool_]:
+    """Return which documents stand in the first `share` of the first epoch, about so many.
+
+    Whether one does depends on no other document.
+    """
+    first: npt.NDArray[np.bool_] = _keyed(keys, seed, 0)[:, 0] < share * 2.0**64
+    return first
+
+
+def _keyed(keys: list[bytes], seed: int, epoch: int) -> npt.NDArray[np.uint64]:
+    """Return the hashes that documents are ordered by, `[documents, 2]`."""
     key = hashlib.sha256(f"order of documents, seed {seed}, epoch {epoch}".encode()).digest()
     keyed = hashlib.blake2b(key=key, digest_size=16)
     digests = bytearray()
@@ -373,8 +388,7 @@ def keyed_order(keys: list[bytes], seed: int, epoch: int) -> Integers:
         one = keyed.copy()
         one.update(document)
         digests += one.digest()
-    halves = np.frombuffer(digests, dtype=">u8").reshape(-1, 2)
-    return np.lexsort((halves[:, 1], halves[:, 0]))
+    return np.frombuffer(digests, dtype=">u8").reshape(-1, 2)
 
 
 def _between(

@@ -7,20 +7,25 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from madang.corpus.batches import among_the_first
 from madang.corpus.corpus import FORMAT, SPLITS, Corpus, split_name
 from madang.corpus.purge import BUILDING, remove, remove_abandoned
 from madang.corpus.shards import SHARD_BYTES, ShardWriter
 from madang.text.tokenizer import Tokenizer, join_posts
 
-_BATCH_DOCUMENTS: Final = 1024
+_BATCH_DOCUMENTS: Final = 8192
 
 INDEX_SCHEMA: Final = pa.schema(
     [
@@ -45,15 +50,33 @@ Progress = Callable[[int, int], None]
 """Called with how many documents are done, of how many."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The first `share` of the documents, as runs of a seed read them; those for evaluation stay.
+
+    A run that does not reach the rest has the same batches as with all of them.
+    """
+
+    share: float
+    seed: int
+
+    def of(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the documents of a batch that are among them."""
+        keys = [one.encode() for one in batch["document"].to_pylist()]
+        first = pa.array(among_the_first(keys, self.seed, self.share))
+        return batch.filter(pc.or_(first, pc.not_equal(batch["split"], "train")))
+
+
 def tokenize(
     curated: Path | str,
     tokenizer: Tokenizer,
     *,
     workers: int | None = None,
+    beginning: Beginning | None = None,
     shard_bytes: int = SHARD_BYTES,
     progress: Progress | None = None,
 ) -> Corpus:
-    """Write the documents of a curated folder as tokens, into `tokens-…` beneath it.
+    """Write the documents of a curated folder, or their beginning, as tokens beneath it.
 
     All cores encode, or this thread alone where `workers` is 1; the bytes written are the same.
     What is there already is opened, and written again only where it is damaged. The folder
@@ -61,7 +84,7 @@ def tokenize(
     documents, and OSError where the disk is full.
     """
     curated = Path(curated)
-    target = curated / f"tokens-{tokenizer.digest[:12]}"
+    target = curated / f"tokens-{tokenizer.digest[:12]}{_part(beginning)}"
     if target.exists():
         try:
             return Corpus.open(target)
@@ -78,7 +101,7 @@ def tokenize(
     remove_abandoned(curated)
     temporary = Path(tempfile.mkdtemp(prefix=f"{BUILDING}{os.getpid()}-", dir=curated))
     try:
-        _write(documents, source, tokenizer, temporary, workers, shard_bytes, progress)
+        _write(documents, source, tokenizer, temporary, workers, beginning, shard_bytes, progress)
         temporary.chmod(0o755)
         try:
             temporary.rename(target)
@@ -107,6 +130,7 @@ def _write(
     tokenizer: Tokenizer,
     folder: Path,
     workers: int | None,
+    beginning: Beginning | None,
     shard_bytes: int,
     progress: Progress | None,
 ) -> None:
@@ -116,27 +140,20 @@ def _write(
     counts = {split: {"documents": 0, "tokens": 0, "bytes": 0} for split in SPLITS}
     seen: set[str] = set()
     of = documents.metadata.num_rows
+    columns = ["document", "posts", "texts", "language", "split", "depth"]
     try:
         with pq.ParquetWriter(folder / "index.parquet", INDEX_SCHEMA, compression="zstd") as index:
-            for batch in documents.iter_batches(
-                _BATCH_DOCUMENTS,
-                columns=["document", "posts", "texts", "language", "split", "depth"],
-            ):
-                rows = [
-                    _row(row, ids, tokenizer, shards)
-                    for row, ids in _encoded(batch.to_pylist(), tokenizer, workers)
-                ]
-                for row in rows:
-                    if row["document"] in seen:
-                        raise ValueError(
-                            f"the document {row['document']} is there twice; curate the posts anew"
-                        )
-                    seen.add(row["document"])
-                    count = counts[row["split"]]
-                    count["documents"] += 1
-                    count["tokens"] += row["tokens"]
-                    count["bytes"] += row["bytes"]
-                index.write_table(pa.Table.from_pylist(rows, INDEX_SCHEMA))
+            batches: Iterable[pa.RecordBatch] = _checked(_batches(documents, columns), seen)
+            if beginning is not None:
+                batches = filter(len, map(beginning.of, batches))
+            for batch, ids in _encoded(batches, tokenizer, workers):
+                rows = _rows(batch, ids, tokenizer, shards)
+                for split, count in counts.items():
+                    here = rows.filter(pc.equal(rows["split"], split))
+                    count["documents"] += len(here)
+                    count["tokens"] += pc.sum(here["tokens"], min_count=0).as_py()
+                    count["bytes"] += pc.sum(here["bytes"], min_count=0).as_py()
+                index.write_batch(rows)
                 if progress is not None:
                     progress(len(seen), of)
         written = shards.close()
@@ -144,7 +161,7 @@ def _write(
         shards.abandon()
     manifest = {
         "format": FORMAT,
-        "fingerprint": _fingerprint(source, tokenizer.digest),
+        "fingerprint": _fingerprint(source, tokenizer.digest, beginning),
         "curated": source,
         "tokenizer": tokenizer.digest,
         "vocabulary": tokenizer.vocabulary_size,
@@ -157,37 +174,82 @@ def _write(
 
 
 def _encoded(
-    rows: list[dict[str, Any]], tokenizer: Tokenizer, workers: int | None
-) -> Iterator[tuple[dict[str, Any], list[list[int]]]]:
-    """Yield each row with the ids of its texts."""
-    texts = [text for row in rows for text in row["texts"]]
+    batches: Iterable[pa.RecordBatch], tokenizer: Tokenizer, workers: int | None
+) -> Iterator[tuple[pa.RecordBatch, list[list[int]]]]:
+    """Yield each batch with the ids of its texts; the next one is encoded meanwhile."""
     if workers == 1:
-        ids = iter([tokenizer.encode(text) for text in texts])
-    else:
-        ids = iter(tokenizer.encode_batch(texts))
-    for row in rows:
-        yield row, [next(ids) for _ in row["texts"]]
+        for batch in batches:
+            yield batch, [tokenizer.encode(text) for text in _texts(batch)]
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="encode") as ahead:
+        before: tuple[pa.RecordBatch, Future[list[list[int]]]] | None = None
+        for batch in batches:
+            encoding = ahead.submit(tokenizer.encode_batch, _texts(batch))
+            if before is not None:
+                yield before[0], before[1].result()
+            before = batch, encoding
+        if before is not None:
+            yield before[0], before[1].result()
 
 
-def _row(
-    row: dict[str, Any], posts: list[list[int]], tokenizer: Tokenizer, shards: ShardWriter
-) -> dict[str, Any]:
-    """Write a document's tokens and return its line of the index."""
-    ids, offsets = join_posts(tokenizer, posts)
-    shard, start = shards.write(ids)
-    return {
-        "document": row["document"],
-        "split": split_name(row["split"]),
-        "language": row["language"] or "und",
-        "depth": row["depth"],
-        "shard": shard,
-        "start": start,
-        "tokens": len(ids),
-        "bytes": sum(len(text.encode()) for text in row["texts"]),
-        "posts": row["posts"],
-        "post_starts": offsets[:-1],
-        "post_ends": offsets[1:],
-    }
+def _texts(batch: pa.RecordBatch) -> list[str]:
+    texts: list[str] = batch["texts"].flatten().to_pylist()
+    return texts
+
+
+def _batches(documents: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the documents; no batch goes beyond a row group, which is bounded in characters."""
+    for number in range(documents.num_row_groups):
+        yield from documents.iter_batches(_BATCH_DOCUMENTS, row_groups=[number], columns=columns)
+
+
+def _checked(batches: Iterable[pa.RecordBatch], seen: set[str]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches, their documents' names taken in.
+
+    Raises ValueError for a split or a document that cannot be.
+    """
+    for batch in batches:
+        for split in pc.unique(batch["split"]).to_pylist():
+            split_name(split)
+        for document in batch["document"].to_pylist():
+            if document in seen:
+                raise ValueError(f"the document {document} is there twice; curate the posts anew")
+            seen.add(document)
+        yield batch
+
+
+def _rows(
+    batch: pa.RecordBatch, ids: list[list[int]], tokenizer: Tokenizer, shards: ShardWriter
+) -> pa.RecordBatch:
+    """Write the documents' tokens and return their lines of the index."""
+    posts = iter(ids)
+    sizes = pc.list_value_length(batch["texts"]).to_numpy()
+    places, tokens, starts, ends = [], [], [], []
+    for size in sizes.tolist():
+        document, offsets = join_posts(tokenizer, list(islice(posts, size)))
+        places.append(shards.write(document))
+        tokens.append(len(document))
+        starts += offsets[:-1]
+        ends += offsets[1:]
+    bounds = np.concatenate(([0], np.cumsum(sizes)))
+    lengths = pc.binary_length(batch["texts"].flatten()).to_numpy()
+    spelt = np.concatenate(([0], np.cumsum(lengths, dtype=np.int64)))[bounds]
+    shards_of, starts_of = zip(*places, strict=True)
+    of_posts = pa.array(bounds, pa.int32())
+    arrays = [
+        batch["document"],
+        batch["split"],
+        batch["language"],
+        batch["depth"],
+        pa.array(shards_of, pa.int32()),
+        pa.array(starts_of, pa.int64()),
+        pa.array(tokens, pa.int64()),
+        pa.array(np.diff(spelt), pa.int64()),
+        batch["posts"].cast(INDEX_SCHEMA.field("posts").type),
+        pa.ListArray.from_arrays(of_posts, pa.array(starts, pa.int64())),
+        pa.ListArray.from_arrays(of_posts, pa.array(ends, pa.int64())),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=INDEX_SCHEMA)
 
 
 def training_texts(curated: Path | str) -> Iterator[tuple[str, str]]:
@@ -196,15 +258,20 @@ def training_texts(curated: Path | str) -> Iterator[tuple[str, str]]:
     The language is the document's.
     """
     with pq.ParquetFile(Path(curated) / "documents.parquet") as documents:
-        columns = ["texts", "split", "language"]
-        for batch in documents.iter_batches(_BATCH_DOCUMENTS, columns=columns):
-            for row in batch.to_pylist():
-                if row["split"] == "train":
-                    yield from ((row["language"], text) for text in row["texts"])
+        for batch in _batches(documents, ["texts", "split", "language"]):
+            batch = batch.filter(pc.equal(batch["split"], "train"))
+            languages = batch["language"].take(pc.list_parent_indices(batch["texts"]))
+            yield from zip(languages.to_pylist(), _texts(batch), strict=True)
 
 
-def _fingerprint(source: str, tokenizer: str) -> str:
-    stated = {"curated": source, "format": FORMAT, "tokenizer": tokenizer}
+def _part(beginning: Beginning | None) -> str:
+    return "" if beginning is None else f"-{beginning.share:g}-of-seed-{beginning.seed}"
+
+
+def _fingerprint(source: str, tokenizer: str, beginning: Beginning | None) -> str:
+    stated: dict[str, Any] = {"curated": source, "format": FORMAT, "tokenizer": tokenizer}
+    if beginning is not None:
+        stated["beginning"] = asdict(beginning)
     return hashlib.sha256(json.dumps(stated, sort_keys=True).encode()).hexdigest()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -105,8 +105,9 @@ class Learning:
 
         Raises ValueError for a plan that torchtitan cannot follow.
         """
+        # How far another engine on other machines comes, nobody measured here.
+        options = replace(options, overrides={**options.overrides, "corpus_share": 1.0})
         prepared, _ = self._run(options, watcher).decide()
-        from dataclasses import asdict
 
         from madang.training.torchtitan import emit
 

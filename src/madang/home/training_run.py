@@ -119,7 +119,7 @@ class TrainingRun:
                 self.watcher.note(fertility_sentence(tokenizer, curated))
         source = Source(data=None if curated is not None else options.data)
         if curated is not None:
-            source = self._tokenize(curated, replayed, tokenizer, name)
+            source = self._tokenize(curated, replayed, tokenizer, plan, name)
         plan = self._with_origins(plan, source, tokenizer)
         return Prepared(name, plan, source), tokenizer
 
@@ -175,13 +175,19 @@ class TrainingRun:
             return self._curate(log, name)
 
     def _tokenize(
-        self, curated: Curated, replayed: Curated | None, tokenizer: Tokenizer, name: str
+        self,
+        curated: Curated,
+        replayed: Curated | None,
+        tokenizer: Tokenizer,
+        plan: Plan,
+        name: str,
     ) -> Source:
-        from madang.corpus.packing import tokenize
+        from madang.corpus.packing import Beginning, tokenize
 
         self._stage("tokenize", name, str(curated.folder))
         workers = self.options.workers
-        corpus = tokenize(curated.folder, tokenizer, workers=workers)
+        part = Beginning(plan.corpus_share, plan.seed) if plan.corpus_share < 1 else None
+        corpus = tokenize(curated.folder, tokenizer, workers=workers, beginning=part)
         if not corpus.train_tokens:
             raise NothingToLearnError(
                 "no post is left to learn from: the newest ones are kept to measure on"

@@ -35,6 +35,10 @@ _STEPS_WORTH_COMPILING: Final = 1000
 _WORTH_COMPILING: Final = 240.0
 _BESIDE_SHARE: Final = 0.07
 _MICRO_TOKENS: Final = 4096
+# Where posts have more tokens than these and so many times what a run expects to read, the rest is
+# left alone.
+_FEWEST_TOKENS: Final = 1e6
+_MARGIN: Final = 2
 _MUON_SHARE: Final = 0.2
 _BYTES_A_TOKEN: Final = {1024: 2.3, 2048: 2.7, 4096: 3.1, 8192: 3.5, 16384: 3.8}
 """UTF-8 bytes of a post that a token of a vocabulary of that size stands for, English and Korean
@@ -125,6 +129,7 @@ class _Derivation:
             self._shape_from_scratch()
         self._step()
         self._end_of_the_posts()
+        self._beginning()
         self._rates()
         self._course()
         return Plan(**self.fields | self.given, reasons=self.reasons)
@@ -308,6 +313,20 @@ class _Derivation:
                 most,
                 f"so many are {MOST_PASSES} passes over the posts; the run ends before its time, "
                 "because more would only learn them by heart",
+            )
+
+    def _beginning(self) -> None:
+        """Let a run that is over long before it has read all posts cut only its own into tokens."""
+        if self.given.get("objective", "pretrain") != "pretrain":
+            return
+        tokens = max(_FEWEST_TOKENS, _MARGIN * self._expected_steps() * self._tokens_a_step())
+        share = tokens / self._corpus_tokens(int(self._get("vocabulary")))
+        if share <= 0.5:
+            self._put(
+                "corpus_share",
+                2.0 ** math.ceil(math.log2(share)),
+                "the time is over long before the others would be read, so they are not cut into "
+                "tokens",
             )
 
     def _tokens_a_step(self) -> int:

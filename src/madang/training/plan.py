@@ -107,6 +107,8 @@ class Plan:
 
     # Where the data come from.
     corpus: str | None = None
+    corpus_share: float = 1.0
+    """The part of the documents that is cut into tokens: those that the first pass begins with."""
     tokenizer: str | None = None
     replay: str | None = None
     replay_share: float = 0.0
@@ -127,6 +129,8 @@ class Plan:
                 raise ValueError(f"plan: {name} is {value}; it must be above 0")
         if not 0 < self.decay_share < 1:
             raise ValueError(f"plan: decay_share is {self.decay_share}, not between 0 and 1")
+        if not 0 < self.corpus_share <= 1:
+            raise ValueError(f"plan: corpus_share is {self.corpus_share}, not above 0 and up to 1")
         if self.rows % self.micro_rows:
             raise ValueError(
                 f"plan: {self.rows} rows cannot be taken {self.micro_rows} at a time; "
