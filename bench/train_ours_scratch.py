@@ -196,8 +196,7 @@ def future_documents(corpus: Corpus) -> list[Document]:
 
     return [
         Document(one.document, one.texts, one.language, one.depth)
-        for one in Curated.open(corpus.folder.parent).documents()
-        if one.split == "future"
+        for one in Curated.open(corpus.folder.parent).documents("future")
     ]
 
 

@@ -75,10 +75,12 @@ class Curated:
                 f"{folder} holds no whole corpus ({error}); remove it and curate again"
             ) from error
 
-    def documents(self) -> Iterator[Document]:
-        """Yield the documents in the order of the file, without holding it in memory."""
+    def documents(self, split: Split | None = None) -> Iterator[Document]:
+        """Yield the documents, or a split's, in the file's order, without holding it in memory."""
         with pq.ParquetFile(self.folder / "documents.parquet") as file:
             for batch in file.iter_batches(batch_size=1024):
+                if split is not None:
+                    batch = batch.filter(pc.equal(batch["split"], split))
                 for row in batch.to_pylist():
                     row["posts"], row["texts"] = tuple(row["posts"]), tuple(row["texts"])
                     yield Document(**row)

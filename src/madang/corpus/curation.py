@@ -72,7 +72,7 @@ def curate(
     """
     folder.mkdir(parents=True, exist_ok=True)
     remove_abandoned(folder)
-    if any(folder.iterdir()):
+    if any(folder.glob("*/manifest.json")):
         existing = folder / fingerprint(log, policy)
         if existing.exists():
             return Curated.open(existing)

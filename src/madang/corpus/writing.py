@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +42,10 @@ def write_documents(
     counts: Counter[str] = Counter()
     with pq.ParquetWriter(path, DOCUMENTS, compression=_COMPRESSION) as writer:
         for first, last in _groups(layout, lengths):
-            rows = _documents(spill, columns, layout, first, last, boilerplate)
-            for row in rows:
-                counts[row["split"]] += 1
-                counts["language " + row["language"]] += 1
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=DOCUMENTS))
+            documents = _documents(spill, columns, layout, first, last, boilerplate)
+            counts.update(documents["split"].to_pylist())
+            counts.update("language " + one for one in documents["language"].to_pylist())
+            writer.write_batch(documents)
     return counts
 
 
@@ -72,9 +72,8 @@ def _documents(
     first: int,
     last: int,
     boilerplate: tuple[set[int], set[int]],
-) -> list[dict[str, Any]]:
-    bounds = [*layout.starts[first:last].tolist()]
-    bounds.append(int(layout.starts[last]) if last < len(layout.starts) else len(layout.posts))
+) -> pa.RecordBatch:
+    bounds = np.append(layout.starts, len(layout.posts))[first : last + 1]
     positions = layout.posts[bounds[0] : bounds[-1]]
     texts = spill.at("text", positions)
     affected, repeated = boilerplate
@@ -82,27 +81,26 @@ def _documents(
         for index, position in enumerate(positions.tolist()):
             if position in affected:
                 texts[index] = without_lines(texts[index], repeated)
-    ids = spill.at("id", positions)
     languages = spill.at("language", positions)
-    times = columns.time[positions].tolist()
-    depths = layout.depths[bounds[0] : bounds[-1]].tolist()
-    threads = spill.at("thread", layout.posts[bounds[:-1]])
-    rows = []
-    for number, thread in enumerate(threads):
-        here = slice(bounds[number] - bounds[0], bounds[number + 1] - bounds[0])
-        newest = max(times[here])
-        rows.append(
-            {
-                "document": thread,
-                "posts": ids[here],
-                "texts": texts[here],
-                "language": _language(languages[here], texts[here]),
-                "time": None if newest == UNDATED else newest,
-                "split": "future" if layout.future[first + number] else "train",
-                "depth": max(depths[here]),
-            }
-        )
-    return rows
+    here = bounds - bounds[0]
+    newest = np.maximum.reduceat(columns.time[positions], here[:-1])
+    offsets = pa.array(here, pa.int32())
+    arrays = [
+        pa.array(spill.at("thread", layout.posts[bounds[:-1]]), pa.string()),
+        pa.ListArray.from_arrays(offsets, pa.array(spill.at("id", positions), pa.string())),
+        pa.ListArray.from_arrays(offsets, pa.array(texts, pa.string())),
+        pa.array(
+            [
+                _language(languages[start:end], texts[start:end])
+                for start, end in pairwise(here.tolist())
+            ],
+            pa.string(),
+        ),
+        pa.array(newest, pa.int64(), mask=newest == UNDATED).view(DOCUMENTS.field("time").type),
+        pa.array(np.where(layout.future[first:last], "future", "train"), pa.string()),
+        pa.array(np.maximum.reduceat(layout.depths[bounds[0] : bounds[-1]], here[:-1]), pa.int32()),
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=DOCUMENTS)
 
 
 def _language(languages: list[str], texts: list[str]) -> str:

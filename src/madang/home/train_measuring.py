@@ -48,8 +48,7 @@ def future_documents(curated: Path) -> tuple[Document, ...]:
 
     return tuple(
         Document(one.document, one.texts, one.language, one.depth)
-        for one in Curated.open(curated).documents()
-        if one.split == "future"
+        for one in Curated.open(curated).documents("future")
     )
 
 
