@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,14 +11,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from madang.corpus.curated import Curated
+    from madang.home.train_options import TrainOptions
     from madang.training.plan import Plan
 
 MEASURING_SECONDS: Final = 2.0
-# Seconds that publishing takes: a little for each format, and some for each million weights; the
-# latter in proportion more on a processor whose matrix products reach less than so many FLOP/s, the
-# former, which is programs that start, by the square root of it (at 87e9: 20 s and 168 s in all for
-# 0.4 and 135 million weights).
-_FORMAT_SECONDS: Final = 2.4
+# Proving a format starts a program that reads the model, which takes so many times as long as
+# importing PyTorch did, on slow machines and on quick ones; at least a second is reckoned for that.
+_FORMAT_IMPORTS: Final = 2.4
+_LEAST_IMPORT: Final = 1.0
+# About as long as a format takes what a person waits for beside: until the command has begun, and
+# once it has said what it did.
+_COMMAND_SHARE: Final = 0.9
+# Seconds for each million weights and format; in proportion more on a processor whose matrix
+# products reach less than so many FLOP/s.
 _MILLION_SECONDS: Final = 0.06
 _PUBLISHED_AT: Final = 350e9
 _ALL_FORMATS: Final = 4
@@ -52,10 +57,23 @@ def derive(
     return derive_plan(machine, facts, minutes, given, steps=steps, ranks=ranks)
 
 
-def publishing_seconds(plan: Plan, formats: tuple[str, ...] | None) -> float:
-    """Return about how long exporting and proving take."""
-    count = len(formats) if formats else _ALL_FORMATS
+def import_seconds() -> float:
+    """Import PyTorch and return how long that took; next to nothing where it was there already."""
+    began = time.perf_counter()
+    import torch  # noqa: F401 - what it is needed for comes later
+
+    return time.perf_counter() - began
+
+
+def seconds_beside(plan: Plan, options: TrainOptions, importing: float) -> float:
+    """Return about how long the command takes beside preparing and training.
+
+    That is exporting and proving what is to be published, starting, and ending; `importing` is
+    `import_seconds` of this process.
+    """
+    formats = len(options.formats or ()) or _ALL_FORMATS if options.publish else 0
     millions = plan.model_config().parameters() / 1e6
     peak = plan.peak_flops if plan.device == "cpu" else 0.0
     slower = max(1.0, _PUBLISHED_AT / peak) if peak > 0 else 1.0
-    return count * (math.sqrt(slower) * _FORMAT_SECONDS + slower * _MILLION_SECONDS * millions)
+    starting = (formats + _COMMAND_SHARE) * _FORMAT_IMPORTS * max(_LEAST_IMPORT, importing)
+    return starting + formats * slower * _MILLION_SECONDS * millions

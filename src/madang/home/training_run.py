@@ -30,7 +30,7 @@ from madang.home.train_options import (
     TrainOptions,
     Watcher,
 )
-from madang.home.train_planning import Facts, derive, publishing_seconds
+from madang.home.train_planning import Facts, derive, import_seconds, seconds_beside
 from madang.home.train_sources import Source, examples_of
 from madang.home.train_vocabulary import fertility_sentence, with_vocabulary
 from madang.posts import Delete, PostLog
@@ -80,6 +80,7 @@ class TrainingRun:
     watcher: Watcher
     began: float = field(default_factory=time.monotonic)
     _model: Transformer | None = None
+    _importing: float = 0.0
 
     # -- before the first step ---------------------------------------------------------------
 
@@ -109,6 +110,7 @@ class TrainingRun:
         name = self._name()
         curated = self._curated(name)
         replayed = None if options.replay is None else self._curate_file(options.replay, name)
+        self._importing = import_seconds()
         base = self._load_base()
         self._stage("plan", name)
         plan = self._plan(self._facts(curated), base)
@@ -248,12 +250,11 @@ class TrainingRun:
         if plan.minutes is None or self.options.plan is not None:
             return plan
         minutes = self.options.minutes or DEFAULT_MINUTES
-        reserve = 0.0
-        if self.options.publish:
-            reserve = min(0.3 * minutes * 60, publishing_seconds(plan, self.options.formats))
+        reserve = min(0.4 * minutes * 60, seconds_beside(plan, self.options, self._importing))
         left = max(_LEAST_MINUTES, minutes - self._spent() / 60)
-        reserve = min(reserve, 0.5 * left * 60)
-        reason = f"{minutes:g} asked for, less what preparing took; {reserve:.0f} s for publishing"
+        reserve = min(reserve, 0.7 * left * 60)
+        then = "publishing" if self.options.publish else "ending"
+        reason = f"{minutes:g} asked for, less what preparing took; {reserve:.0f} s for {then}"
         reasons = {**plan.reasons, "minutes": reason}
         return replace(plan, minutes=left, reserve_seconds=reserve, reasons=reasons)
 
