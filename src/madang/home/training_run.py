@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from madang.training.run import RunResult
 
 _LEAST_MINUTES: Final = 0.1
+# Seconds; a model that has hardly begun to learn is no model to publish.
+_LEAST_TRAINING: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +254,7 @@ class TrainingRun:
         minutes = self.options.minutes or DEFAULT_MINUTES
         reserve = min(0.4 * minutes * 60, seconds_beside(plan, self.options, self._importing))
         left = max(_LEAST_MINUTES, minutes - self._spent() / 60)
-        reserve = min(reserve, 0.7 * left * 60)
+        reserve = min(reserve, left * 60 - max(_LEAST_TRAINING, 0.3 * left * 60))
         then = "publishing" if self.options.publish else "ending"
         reason = f"{minutes:g} asked for, less what preparing took; {reserve:.0f} s for {then}"
         reasons = {**plan.reasons, "minutes": reason}
