@@ -115,7 +115,7 @@ def _jaccard(one: str, other: str, shingle: int) -> float:
 
 
 def _shingle_set(text: str, n: int) -> set[str]:
-    # Posts are short: sets of strings are built in a tenth of the time that sorted hashes take.
+    # Posts are short: sets of strings are built in a fifth of the time that sorted hashes take.
     return {text[start : start + n] for start in range(max(1, len(text) - n + 1))}
 
 
