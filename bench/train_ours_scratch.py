@@ -131,6 +131,7 @@ def minutes(chosen: argparse.Namespace) -> dict[str, Any]:
     """
     from madang.corpus.batches import Batches
     from madang.evaluation.scoring import score
+    from madang.home.train_measuring import future_documents
     from madang.training.batch import PackedSource
     from madang.training.run import train
 
@@ -143,7 +144,7 @@ def minutes(chosen: argparse.Namespace) -> dict[str, Any]:
         result = train(plan, source, Path(folder) / "run")
         seconds = time.perf_counter() - began
     memory = peak_memory()
-    scores = score(result.model, corpus.tokenizer, future_documents(corpus))
+    scores = score(result.model, corpus.tokenizer, future_documents(corpus.folder.parent))
     return {
         "bits_per_byte": _bits(scores),
         "seconds": seconds,
@@ -184,20 +185,10 @@ def planned(chosen: argparse.Namespace) -> tuple[Plan, Corpus]:
         minutes=chosen.minutes,
         reserve_seconds=0.0,
         corpus=corpus.fingerprint,
+        corpus_share=1.0,
         tokenizer=corpus.tokenizer_digest,
     )
     return plan, corpus
-
-
-def future_documents(corpus: Corpus) -> list[Document]:
-    """Return the newest documents of a corpus as the evaluation wants them."""
-    from madang.corpus.curated import Curated
-    from madang.evaluation.documents import Document
-
-    return [
-        Document(one.document, one.texts, one.language, one.depth)
-        for one in Curated.open(corpus.folder.parent).documents("future")
-    ]
 
 
 def _bits(scores: Any) -> float:
@@ -278,6 +269,7 @@ def before_and_after(chosen: argparse.Namespace) -> dict[str, Any]:
     """Say what a run changed on its community's future posts and on WikiText-2's articles."""
     from madang.corpus.corpus import Corpus
     from madang.evaluation.model import compare, evaluate_model
+    from madang.home.train_measuring import future_documents
     from madang.training.building import build_model
     from madang.training.distributed import World
     from madang.training.plan import read_plan
@@ -286,7 +278,7 @@ def before_and_after(chosen: argparse.Namespace) -> dict[str, Any]:
     corpus = Corpus.open(chosen.tokens)
     plan = read_plan(chosen.run)
     base = build_model(replace(plan, method="full", compile=False), World())
-    future, general = future_documents(corpus), wikitext_articles()
+    future, general = future_documents(corpus.folder.parent), wikitext_articles()
     before, after = (
         evaluate_model(
             model, corpus.tokenizer, future, general, max_tokens=chosen.evaluation_tokens

@@ -82,7 +82,6 @@ class TrainingRun:
     watcher: Watcher
     began: float = field(default_factory=time.monotonic)
     _model: Transformer | None = None
-    _importing: float = 0.0
 
     # -- before the first step ---------------------------------------------------------------
 
@@ -112,7 +111,7 @@ class TrainingRun:
         name = self._name()
         curated = self._curated(name)
         replayed = None if options.replay is None else self._curate_file(options.replay, name)
-        self._importing = import_seconds()
+        importing = import_seconds()
         base = self._load_base()
         self._stage("plan", name)
         plan = self._plan(self._facts(curated), base)
@@ -124,7 +123,7 @@ class TrainingRun:
         source = Source(data=None if curated is not None else options.data)
         if curated is not None:
             source = self._tokenize(curated, replayed, tokenizer, plan, name)
-        plan = self._with_origins(plan, source, tokenizer)
+        plan = self._with_origins(plan, source, tokenizer, importing)
         return Prepared(name, plan, source), tokenizer
 
     def _load_base(self) -> Base | None:
@@ -239,7 +238,9 @@ class TrainingRun:
             texts = (render([m.plain() for m in one.messages]) for one in conversations)
         return train_tokenizer(texts, plan.vocabulary)
 
-    def _with_origins(self, plan: Plan, source: Source, tokenizer: Tokenizer) -> Plan:
+    def _with_origins(
+        self, plan: Plan, source: Source, tokenizer: Tokenizer, importing: float
+    ) -> Plan:
         """Write into the plan what it trains on; minutes shrink by what was spent so far."""
         from madang.corpus.corpus import Corpus
 
@@ -252,7 +253,7 @@ class TrainingRun:
         if plan.minutes is None or self.options.plan is not None:
             return plan
         minutes = self.options.minutes or DEFAULT_MINUTES
-        reserve = min(0.4 * minutes * 60, seconds_beside(plan, self.options, self._importing))
+        reserve = min(0.4 * minutes * 60, seconds_beside(plan, self.options, importing))
         left = max(_LEAST_MINUTES, minutes - self._spent() / 60)
         reserve = min(reserve, left * 60 - max(_LEAST_TRAINING, 0.3 * left * 60))
         then = "publishing" if self.options.publish else "ending"
